@@ -1,0 +1,6 @@
+// What holds where nobody configured anything else.
+
+/** Shown at the start of every session, before anything is recorded. */
+export const auditNotice = 'Sessions on this system are subject to admin audit.'
+
+export const logLevel = 'info'

@@ -1,0 +1,72 @@
+// Where things are. Every command of telec starts by this, so it imports nothing but Node.
+
+import { lstatSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+
+export type Layout = {
+  /** Shared with the original TeleClaude, which keeps its documents here but its database elsewhere. */
+  readonly root: string
+  readonly runDir: string
+  readonly logDir: string
+  readonly spoolDir: string
+  readonly socket: string
+  readonly database: string
+  readonly logFile: string
+}
+
+/** Single-user mode: everything under the person's home. `home` is an absolute path. */
+export function singleUserLayout(home: string): Layout {
+  const root = join(home, '.teleclaude')
+  const runDir = join(root, 'run')
+  const logDir = join(root, 'log')
+  return {
+    root,
+    runDir,
+    logDir,
+    spoolDir: join(root, 'spool'),
+    socket: join(runDir, 'api.sock'),
+    database: join(root, 'teleclaude.db'),
+    logFile: join(logDir, 'daemon.log'),
+  }
+}
+
+/** Of the service that an admin installed for the whole machine. */
+export function systemSocket(platform: NodeJS.Platform): string {
+  return platform === 'darwin' ? '/usr/local/var/run/teleclaude/api.sock' : '/run/teleclaude/api.sock'
+}
+
+/** What `sun_path` holds beside its final NUL (unix(7); sys/un.h on macOS). */
+export function maxSocketPathBytes(platform: NodeJS.Platform): number {
+  return platform === 'darwin' ? 103 : 107
+}
+
+export type SocketOrigin = '--socket' | 'TELECLAUDE_SOCKET' | 'single-user' | 'system'
+export type FoundSocket = { readonly path: string; readonly origin: SocketOrigin }
+
+export type SocketSearch = {
+  readonly flag: string | undefined
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly home: string
+  /** The machine's own where it is left out. */
+  readonly system?: string
+}
+
+/** Which socket a client talks to. What was asked for by name is taken as it is, there or not: falling back to another
+ *  service could send words to the wrong one. An empty variable is none. The path is absolute. */
+export function findSocket({ flag, env, home, system = systemSocket(process.platform) }: SocketSearch): FoundSocket {
+  if (flag !== undefined) return { path: resolve(flag), origin: '--socket' }
+  if (env.TELECLAUDE_SOCKET) return { path: resolve(env.TELECLAUDE_SOCKET), origin: 'TELECLAUDE_SOCKET' }
+  const own = singleUserLayout(home).socket
+  if (!isThere(own) && isThere(system)) return { path: system, origin: 'system' }
+  return { path: own, origin: 'single-user' }
+}
+
+/** What can't be looked at is there: the attempt to connect then says what is wrong with it. */
+function isThere(path: string): boolean {
+  try {
+    lstatSync(path)
+    return true
+  } catch (error) {
+    return !(error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR'))
+  }
+}
