@@ -1,0 +1,152 @@
+// The only door to the database. Both engines keep every promise made here; nobody above asks which one it is.
+// Times are microseconds since 1970-01-01T00:00:00Z, as safe integers.
+
+import type { Command, CommandKind } from '@teleclaude/core/command.ts'
+import type { Owner, Session, SessionExit, SessionId, SessionStatus, TerminalSize } from '@teleclaude/core/session.ts'
+import type { TranscriptChunk } from '@teleclaude/core/transcript.ts'
+
+export type StoreErrorCode =
+  /** The database can't be reached, or nobody knows whether the commit took place: treat it as not done. */
+  | 'unavailable'
+  /** The file or server holds something else than a TeleClaude database. */
+  | 'not-a-database'
+  /** The schema is newer than this program knows. */
+  | 'schema-newer'
+  /** The schema is older than this program needs: migrations have to be applied. */
+  | 'schema-older'
+  /** A migration that was applied has been edited since. */
+  | 'migration-edited'
+  | 'migration-failed'
+  /** Another instance holds the lock of this host. */
+  | 'lock-held'
+  /** No room, no permission, or a read-only file system. */
+  | 'not-writable'
+  /** A chunk out of order, or for a session that does not exist. */
+  | 'sequence-broken'
+
+export class StoreError extends Error {
+  override readonly name = 'StoreError'
+  readonly code: StoreErrorCode
+  constructor(code: StoreErrorCode, message: string, options?: { readonly cause?: unknown }) {
+    super(message, options)
+    this.code = code
+  }
+}
+
+/** Where the data lives. */
+export type StoreTarget =
+  | { readonly engine: 'sqlite'; readonly file: string }
+  /** `url` as libpq reads it (postgresql://...), over TCP or a Unix socket directory (`?host=/run/postgresql`). */
+  | { readonly engine: 'postgres'; readonly url: string }
+
+export interface Store {
+  readonly sessions: SessionStore
+  readonly transcripts: TranscriptStore
+  readonly commands: CommandStore
+  /** Resolves when a read reaches the database and comes back.
+   *  @throws StoreError 'unavailable' */
+  ping(): Promise<void>
+  /** Waits for what is under way, then closes. */
+  close(): Promise<void>
+}
+
+export type NewSession = {
+  readonly id: SessionId
+  readonly host: string
+  readonly owner: Owner
+  readonly project: string
+  readonly agent: string | null
+  readonly title: string
+  readonly argv: readonly string[]
+  readonly terminal: TerminalSize
+  readonly createdAtUs: number
+}
+
+/** Whose sessions a query may touch at all. What is outside does not exist for it. */
+export type SessionScope = { readonly kind: 'all' } | { readonly kind: 'person'; readonly person: string }
+
+export type SessionQuery = {
+  readonly scope: SessionScope
+  /** Only sessions whose id starts with this: lower-case hexadecimal digits and dashes. */
+  readonly idPrefix?: string
+  readonly project?: string
+  readonly statuses?: readonly SessionStatus[]
+  /** Only sessions created before the one with this ordinal: the last one of the page before. */
+  readonly beforeOrdinal?: number
+  readonly limit: number
+}
+
+export interface SessionStore {
+  /** Status `starting`. Resolves once it is durable. */
+  create(session: NewSession): Promise<Session>
+  find(id: SessionId): Promise<Session | null>
+  /** Newest first. Cost does not grow with the page's depth. */
+  list(query: SessionQuery): Promise<readonly Session[]>
+  /** `starting` or `lost` -> `running` (a runner has connected). False where the session is `ended` or unknown. */
+  markRunning(id: SessionId, atUs: number): Promise<boolean>
+  /** `starting` or `running` -> `lost`. False where it is neither. */
+  markLost(id: SessionId, atUs: number): Promise<boolean>
+  /** Anything but `ended` -> `ended`. False where it has ended before or is unknown. */
+  end(id: SessionId, exit: SessionExit, atUs: number): Promise<boolean>
+  /** Ids of the host's sessions that are `starting` or `running`, oldest first. */
+  listLive(host: string): Promise<readonly SessionId[]>
+}
+
+/** Chunks to append to one session, in order. */
+export type ChunkAppend = {
+  readonly sessionId: SessionId
+  readonly chunks: readonly TranscriptChunk[]
+  /** When the newest of them arrived. */
+  readonly atUs: number
+}
+
+export interface TranscriptStore {
+  /** Appends to several sessions in one transaction and resolves once that is durable. Chunks that are there already
+   *  (a runner sends again what it saw no acknowledgement for) are passed over; each session's sequence stays without a gap.
+   *  Adds to the sessions' `transcriptBytes` (output chunks only) and `lastOutputAtUs`.
+   *  @throws StoreError 'sequence-broken' where a chunk would leave a gap or the session is unknown: nothing is appended then. */
+  append(appends: readonly ChunkAppend[]): Promise<void>
+  /** The sequence of the newest chunk, 0 where there is none. */
+  lastSeq(id: SessionId): Promise<number>
+  /** Chunks in order from the one after `afterSeq`; at least one where there is any, then up to about `maxBytes` of them. */
+  read(
+    id: SessionId,
+    options: { readonly afterSeq: number; readonly maxBytes: number },
+  ): Promise<readonly TranscriptChunk[]>
+}
+
+export type NewCommand = {
+  readonly sessionId: SessionId
+  readonly kind: CommandKind
+  readonly force: boolean
+  readonly requestedBy: string
+  readonly createdAtUs: number
+  readonly expiresAtUs: number
+}
+
+export interface CommandStore {
+  /** Resolves after the commit. */
+  enqueue(command: NewCommand): Promise<Command>
+  /** Takes the session's oldest `queued` command and makes it `delivered`, or null where there is none. Of several callers
+   *  at the same time one gets it: a command is taken at most once, ever. Commands past their expiry become `expired` first. */
+  take(id: SessionId, atUs: number): Promise<Command | null>
+  /** `delivered` -> `done` or `failed`. False where it was not `delivered`. */
+  finish(
+    commandId: number,
+    outcome: { readonly state: 'done' | 'failed'; readonly reason: string | null; readonly atUs: number },
+  ): Promise<boolean>
+  /** `queued` -> `expired` for all that are past their expiry at `atUs`, of every session. Returns how many. */
+  expire(atUs: number): Promise<number>
+  /** The session's commands, newest first. */
+  list(id: SessionId, limit: number): Promise<readonly Command[]>
+}
+
+/** The right to be the one instance of a host on a database. Held until released, or until the process ends. */
+export interface InstanceLock {
+  /** Resolves when the lock was lost without being released (the database connection broke): the instance has to stop. */
+  readonly lost: Promise<StoreError>
+  release(): Promise<void>
+}
+
+/** Who asks for the lock, shown to whoever finds it held. */
+export type LockHolder = { readonly host: string; readonly pid: number; readonly program: string }

@@ -1,0 +1,74 @@
+// Commands in PostgreSQL. Whoever enqueues or takes holds the session's row first: ids are then in the order of the commits,
+// and of several takers the next one sees what the one before took.
+
+import type { Command } from '@teleclaude/core/command.ts'
+import type { SessionId } from '@teleclaude/core/session.ts'
+import { type CommonQueryMethods, type DatabasePool, sql } from 'slonik'
+import { z } from 'zod'
+import type { NewCommand } from '../contract.ts'
+import { commandColumns, commandRow, expiredReason, toCommand } from '../rows.ts'
+import { requireNewCommand, requireText } from '../values.ts'
+import { timeValue } from './connection.ts'
+
+const columns = sql.join(
+  commandColumns.map((name) => sql.identifier([name])),
+  sql.fragment`, `,
+)
+const row = commandRow.transform(toCommand)
+const noRow = z.strictObject({})
+const idRow = z.strictObject({ id: z.string() })
+
+function lockSession(db: CommonQueryMethods, id: SessionId): Promise<unknown> {
+  return db.maybeOne(sql.type(idRow)`SELECT id FROM sessions WHERE id = ${id} FOR NO KEY UPDATE`)
+}
+
+export function enqueueCommand(db: DatabasePool, command: NewCommand): Promise<Command> {
+  requireNewCommand(command)
+  const { sessionId, kind, force, requestedBy, createdAtUs, expiresAtUs } = command
+  return db.transaction(async (transaction) => {
+    await lockSession(transaction, sessionId)
+    return transaction.one(sql.type(row)`
+      INSERT INTO commands (session_id, kind, force, requested_by, created_at, expires_at)
+      VALUES (${sessionId}, ${kind}, ${force}, ${requestedBy}, ${timeValue(createdAtUs)}, ${timeValue(expiresAtUs)})
+      RETURNING ${columns}`)
+  })
+}
+
+export function takeCommand(db: DatabasePool, id: SessionId, atUs: number): Promise<Command | null> {
+  return db.transaction(async (transaction) => {
+    await lockSession(transaction, id)
+    await transaction.query(sql.type(noRow)`
+      UPDATE commands SET state = 'expired', reason = ${expiredReason}, finished_at = ${timeValue(atUs)}
+      WHERE session_id = ${id} AND state = 'queued' AND expires_at <= ${timeValue(atUs)}`)
+    return transaction.maybeOne(sql.type(row)`
+      UPDATE commands SET state = 'delivered', delivered_at = ${timeValue(atUs)}
+      WHERE state = 'queued' AND id = (
+        SELECT id FROM commands WHERE session_id = ${id} AND state = 'queued' ORDER BY id LIMIT 1
+      )
+      RETURNING ${columns}`)
+  })
+}
+
+export async function finishCommand(
+  db: CommonQueryMethods,
+  commandId: number,
+  { state, reason, atUs }: { readonly state: 'done' | 'failed'; readonly reason: string | null; readonly atUs: number },
+): Promise<boolean> {
+  if (reason !== null) requireText(reason, "the command's reason")
+  const { rowCount } = await db.query(sql.type(noRow)`
+    UPDATE commands SET state = ${state}, reason = ${reason}, finished_at = ${timeValue(atUs)}
+    WHERE id = ${commandId} AND state = 'delivered'`)
+  return rowCount === 1
+}
+
+export async function expireCommands(db: CommonQueryMethods, atUs: number): Promise<number> {
+  const { rowCount } = await db.query(sql.type(noRow)`
+    UPDATE commands SET state = 'expired', reason = ${expiredReason}, finished_at = ${timeValue(atUs)}
+    WHERE state = 'queued' AND expires_at <= ${timeValue(atUs)}`)
+  return rowCount
+}
+
+export function listCommands(db: CommonQueryMethods, id: SessionId, limit: number): Promise<readonly Command[]> {
+  return db.any(sql.type(row)`
+    SELECT ${columns} FROM commands WHERE session_id = ${id} ORDER BY id DESC LIMIT ${limit}`)
+}

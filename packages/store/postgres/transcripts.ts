@@ -1,0 +1,130 @@
+// Transcripts in PostgreSQL.
+
+import { formatInstant } from '@teleclaude/core/instant.ts'
+import type { SessionId } from '@teleclaude/core/session.ts'
+import type { TranscriptChunk } from '@teleclaude/core/transcript.ts'
+import { type CommonQueryMethods, type DatabasePool, sql } from 'slonik'
+import { z } from 'zod'
+import { newChunks, packAppends } from '../append.ts'
+import { type PackedChunk, unpackChunk } from '../chunk-codec.ts'
+import type { ChunkAppend } from '../contract.ts'
+import { chunkRow } from '../rows.ts'
+import { maxChunksPerRead } from '../values.ts'
+
+const noRow = z.strictObject({})
+const storedRow = z.strictObject({ id: z.string(), last_chunk_seq: z.int() })
+
+/** Three statements, however many sessions and chunks. */
+export async function appendChunks(db: DatabasePool, appends: readonly ChunkAppend[]): Promise<void> {
+  const packed = await packAppends(appends)
+  if (packed.length === 0) return
+  await db.transaction(async (transaction) => {
+    // Whoever else appends to one of these sessions waits here, and then sees what was appended.
+    const stored = await transaction.any(sql.type(storedRow)`
+      SELECT id, last_chunk_seq FROM sessions WHERE id = ANY(${sql.array(
+        packed.map(({ sessionId }) => sessionId),
+        'uuid',
+      )})
+      ORDER BY id FOR NO KEY UPDATE`)
+    const seqs = new Map(stored.map((found) => [found.id, found.last_chunk_seq]))
+    const added = packed
+      .map((append) => ({ sessionId: append.sessionId, ...newChunks(append, seqs.get(append.sessionId)) }))
+      .filter(({ chunks }) => chunks.length > 0)
+    if (added.length === 0) return
+    await insertChunks(
+      transaction,
+      added.flatMap(({ sessionId, chunks }) => chunks.map((chunk) => ({ sessionId, ...chunk }))),
+    )
+    const times = added.map(({ lastOutputAtUs }) => (lastOutputAtUs === null ? null : formatInstant(lastOutputAtUs)))
+    await transaction.query(sql.type(noRow)`
+      UPDATE sessions SET last_chunk_seq = added.seq, transcript_bytes = transcript_bytes + added.bytes,
+        last_output_at = coalesce(added.at, last_output_at)
+      FROM unnest(
+        ${sql.array(
+          added.map(({ sessionId }) => sessionId),
+          'uuid',
+        )},
+        ${sql.array(
+          added.map(({ lastSeq }) => lastSeq),
+          'int8',
+        )},
+        ${sql.array(
+          added.map(({ outputBytes }) => outputBytes),
+          'int8',
+        )},
+        ${sql.array(times, 'timestamptz')}
+      ) AS added (id, seq, bytes, at)
+      WHERE sessions.id = added.id`)
+  })
+}
+
+type InsertedChunk = PackedChunk & { readonly sessionId: SessionId }
+
+/** All bytes travel as one parameter, which pg sends as they are, where an array of bytea would go as hexadecimal text. */
+async function insertChunks(db: CommonQueryMethods, chunks: readonly InsertedChunk[]): Promise<void> {
+  let offset = 0
+  const starts = chunks.map(({ bytes }) => {
+    const start = offset + 1
+    offset += bytes.length
+    return start
+  })
+  await db.query(sql.type(noRow)`
+    INSERT INTO transcript_chunks (session_id, seq, kind, offset_us, codec, raw_length, bytes)
+    SELECT session_id, seq, kind, offset_us, codec, raw_length,
+      substring(${sql.binary(Buffer.concat(chunks.map(({ bytes }) => bytes)))}::bytea FROM start FOR length)
+    FROM unnest(
+      ${sql.array(
+        chunks.map(({ sessionId }) => sessionId),
+        'uuid',
+      )},
+      ${sql.array(
+        chunks.map(({ seq }) => seq),
+        'int8',
+      )},
+      ${sql.array(
+        chunks.map(({ kind }) => kind),
+        'text',
+      )},
+      ${sql.array(
+        chunks.map(({ offsetUs }) => offsetUs),
+        'int8',
+      )},
+      ${sql.array(
+        chunks.map(({ codec }) => codec),
+        'text',
+      )},
+      ${sql.array(
+        chunks.map(({ rawLength }) => rawLength),
+        'int4',
+      )},
+      ${sql.array(starts, 'int4')},
+      ${sql.array(
+        chunks.map(({ bytes }) => bytes.length),
+        'int4',
+      )}
+    ) AS chunk (session_id, seq, kind, offset_us, codec, raw_length, start, length)`)
+}
+
+const seqRow = z.strictObject({ last_chunk_seq: z.int() })
+
+export async function lastSeq(db: CommonQueryMethods, id: SessionId): Promise<number> {
+  const found = await db.maybeOne(sql.type(seqRow)`SELECT last_chunk_seq FROM sessions WHERE id = ${id}`)
+  return found?.last_chunk_seq ?? 0
+}
+
+export async function readChunks(
+  db: CommonQueryMethods,
+  id: SessionId,
+  { afterSeq, maxBytes }: { readonly afterSeq: number; readonly maxBytes: number },
+): Promise<readonly TranscriptChunk[]> {
+  const rows = await db.any(sql.type(chunkRow)`
+    SELECT seq, kind, offset_us, codec, raw_length, bytes FROM (
+      SELECT *, sum(raw_length) OVER (ORDER BY seq) - raw_length AS bytes_before FROM (
+        SELECT seq, kind, offset_us, codec, raw_length, bytes FROM transcript_chunks
+        WHERE session_id = ${id} AND seq > ${afterSeq} ORDER BY seq LIMIT ${maxChunksPerRead}
+      ) AS following
+    ) AS counted
+    WHERE bytes_before = 0 OR bytes_before < ${maxBytes}
+    ORDER BY seq`)
+  return Promise.all(rows.map(unpackChunk))
+}
