@@ -1,0 +1,85 @@
+// Everything the service answers to. A route without an action does not compile.
+
+import {
+  newCommandSchema,
+  newSessionSchema,
+  noParametersSchema,
+  sessionListQuerySchema,
+  transcriptQuerySchema,
+} from '@teleclaude/core/api.ts'
+import { attachQuerySchema } from '@teleclaude/core/link.ts'
+import { runnerProtocol, viewerProtocol } from '@teleclaude/core/protocol.ts'
+import { z } from 'zod'
+import { readHealth, readReadiness } from '../health.ts'
+import { readWhoami } from '../identity/whoami.ts'
+import { enqueueCommand, listCommands } from '../sessions/commands.ts'
+import { createSession, listSessions, readSession } from '../sessions/sessions.ts'
+import { attachViewer, connectRunner } from '../sessions/streams.ts'
+import { readTranscript } from '../sessions/transcripts.ts'
+import { type Route, type StreamRoute, serviceRoute, sessionRoute, sessionStream } from './route.ts'
+
+const nothing = { query: noParametersSchema, body: z.undefined() }
+
+export const routes: readonly Route[] = [
+  serviceRoute({ method: 'get', path: '/healthz', action: 'health.read', ...nothing, handle: readHealth }),
+  serviceRoute({ method: 'get', path: '/readyz', action: 'health.read', ...nothing, handle: readReadiness }),
+  serviceRoute({ method: 'get', path: '/v1/whoami', action: 'whoami.read', ...nothing, handle: readWhoami }),
+  serviceRoute({
+    method: 'post',
+    path: '/v1/sessions',
+    action: 'session.create',
+    query: noParametersSchema,
+    body: newSessionSchema,
+    handle: createSession,
+  }),
+  serviceRoute({
+    method: 'get',
+    path: '/v1/sessions',
+    action: 'session.list',
+    query: sessionListQuerySchema,
+    body: z.undefined(),
+    handle: listSessions,
+  }),
+  sessionRoute({ method: 'get', path: '/v1/sessions/:id', action: 'session.read', ...nothing, handle: readSession }),
+  sessionRoute({
+    method: 'post',
+    path: '/v1/sessions/:id/commands',
+    action: 'session.stop',
+    query: noParametersSchema,
+    body: newCommandSchema,
+    handle: enqueueCommand,
+  }),
+  sessionRoute({
+    method: 'get',
+    path: '/v1/sessions/:id/commands',
+    action: 'session.read',
+    ...nothing,
+    handle: listCommands,
+  }),
+  sessionRoute({
+    method: 'get',
+    path: '/v1/sessions/:id/transcript',
+    action: 'transcript.read',
+    query: transcriptQuerySchema,
+    body: z.undefined(),
+    handle: readTranscript,
+  }),
+]
+
+export const streams: readonly StreamRoute[] = [
+  sessionStream({
+    path: '/v1/sessions/:id/runner',
+    protocol: runnerProtocol,
+    action: 'runner.connect',
+    ...nothing,
+    handle: connectRunner,
+  }),
+  sessionStream({
+    path: '/v1/sessions/:id/attach',
+    protocol: viewerProtocol,
+    action: ({ query }) => (query.drive === 'true' ? 'session.drive' : 'session.attach'),
+    query: attachQuerySchema,
+    body: z.undefined(),
+    handle: attachViewer,
+  }),
+]

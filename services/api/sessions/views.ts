@@ -1,0 +1,46 @@
+// How sessions and commands look from outside.
+
+import type { CommandView, SessionView } from '@teleclaude/core/api.ts'
+import type { Caller } from '@teleclaude/core/caller.ts'
+import type { Command } from '@teleclaude/core/command.ts'
+import { formatInstant } from '@teleclaude/core/instant.ts'
+import { decide } from '@teleclaude/core/policy.ts'
+import type { Session } from '@teleclaude/core/session.ts'
+
+const instantOrNull = (us: number | null) => (us === null ? null : formatInstant(us))
+
+export function viewSession(session: Session, caller: Caller): SessionView {
+  const ownership = session.owner.person === caller.person ? 'own' : 'other'
+  const mayReadContent = decide(caller, 'transcript.read', { kind: 'session', ownership }).allow
+  return {
+    id: session.id,
+    host: session.host,
+    owner: session.owner,
+    project: session.project,
+    agent: session.agent,
+    title: session.title,
+    argv: mayReadContent ? [...session.argv] : null,
+    terminal: session.terminal,
+    status: session.status,
+    exit: session.exit,
+    createdAt: formatInstant(session.createdAtUs),
+    startedAt: instantOrNull(session.startedAtUs),
+    endedAt: instantOrNull(session.endedAtUs),
+    lastOutputAt: instantOrNull(session.lastOutputAtUs),
+    transcriptBytes: session.transcriptBytes,
+  }
+}
+
+export function viewCommand(command: Command): CommandView {
+  return {
+    id: command.id,
+    kind: command.kind,
+    force: command.force,
+    requestedBy: command.requestedBy,
+    state: command.state,
+    reason: command.reason,
+    createdAt: formatInstant(command.createdAtUs),
+    expiresAt: formatInstant(command.expiresAtUs),
+    finishedAt: instantOrNull(command.finishedAtUs),
+  }
+}
