@@ -1,0 +1,186 @@
+// A typed client of the API over its Unix socket. It trusts what the service says: whoever connects has chosen the socket,
+// and its directory belongs to the service. Light on purpose: no schema library, it is on the start-up path of every `telec`.
+
+import { request as httpRequest, type IncomingMessage } from 'node:http'
+import { createConnection } from 'node:net'
+import type {
+  CommandList,
+  CommandView,
+  NewCommandRequest,
+  NewSessionAnswer,
+  NewSessionRequest,
+  Readiness,
+  SessionListQuery,
+  SessionPage,
+  SessionView,
+  TranscriptQuery,
+  Whoami,
+} from '@teleclaude/core/api.ts'
+import type { Problem } from '@teleclaude/core/problem.ts'
+import type { WebSocket } from 'ws'
+
+export type ConnectionFailure = 'no-socket' | 'refused' | 'not-permitted' | 'broken'
+
+/** The service could not be spoken to at all. */
+export class ConnectionError extends Error {
+  override readonly name = 'ConnectionError'
+  readonly code: ConnectionFailure
+  constructor(code: ConnectionFailure, message: string, options?: { readonly cause?: unknown }) {
+    super(message, options)
+    this.code = code
+  }
+}
+
+/** The service answered with a problem. */
+export class AnswerError extends Error {
+  override readonly name = 'AnswerError'
+  readonly problem: Problem
+  constructor(problem: Problem) {
+    super(problem.detail)
+    this.problem = problem
+  }
+}
+
+type Query = Readonly<Record<string, string | number | undefined>>
+
+export class Client {
+  readonly socketPath: string
+
+  constructor(socketPath: string) {
+    this.socketPath = socketPath
+  }
+
+  readiness(): Promise<Readiness> {
+    return this.#json<Readiness>('GET', '/readyz', { accept: [200, 503] })
+  }
+
+  whoami(): Promise<Whoami> {
+    return this.#json<Whoami>('GET', '/v1/whoami')
+  }
+
+  createSession(session: NewSessionRequest): Promise<NewSessionAnswer> {
+    return this.#json<NewSessionAnswer>('POST', '/v1/sessions', { body: session })
+  }
+
+  listSessions(query: SessionListQuery): Promise<SessionPage> {
+    return this.#json<SessionPage>('GET', '/v1/sessions', { query })
+  }
+
+  readSession(id: string): Promise<SessionView> {
+    return this.#json<SessionView>('GET', `/v1/sessions/${id}`)
+  }
+
+  enqueueCommand(id: string, command: NewCommandRequest): Promise<CommandView> {
+    return this.#json<CommandView>('POST', `/v1/sessions/${id}/commands`, { body: command })
+  }
+
+  listCommands(id: string): Promise<CommandList> {
+    return this.#json<CommandList>('GET', `/v1/sessions/${id}/commands`)
+  }
+
+  /** The transcript as it comes; a stream that ends early throws while it is read. */
+  readTranscript(id: string, query: TranscriptQuery): Promise<IncomingMessage> {
+    return this.#request('GET', `/v1/sessions/${id}/transcript`, { query })
+  }
+
+  /** Opens a WebSocket; resolves once both sides agreed on the protocol. It comes paused, so that nothing is missed:
+   *  `resume()` it when everything listens.
+   *  @throws ConnectionError, AnswerError */
+  async openStream(path: string, protocol: string, query: Query = {}): Promise<WebSocket> {
+    const { WebSocket } = await import('ws')
+    const socket = new WebSocket(`ws://teleclaude${path}${encodeQuery(query)}`, protocol, {
+      createConnection: () => createConnection(this.socketPath),
+      perMessageDeflate: false,
+      // Masks keep proxies from being confused by what looks like HTTP (RFC 6455, 10.3): there is none on a Unix socket.
+      generateMask: (mask) => mask.fill(0),
+    })
+    return new Promise((resolve, reject) => {
+      socket.once('open', () => {
+        socket.pause()
+        resolve(socket)
+      })
+      socket.on('error', (error) => reject(this.#connectionError(error)))
+      socket.once('unexpected-response', (_request, response) => {
+        readProblem(response).then(reject, reject)
+      })
+    })
+  }
+
+  async #json<T>(
+    method: 'GET' | 'POST',
+    path: string,
+    options: { readonly query?: Query; readonly body?: unknown; readonly accept?: readonly number[] } = {},
+  ): Promise<T> {
+    const response = await this.#request(method, path, options)
+    return JSON.parse(await readText(response)) as T
+  }
+
+  async #request(
+    method: 'GET' | 'POST',
+    path: string,
+    options: { readonly query?: Query; readonly body?: unknown; readonly accept?: readonly number[] },
+  ): Promise<IncomingMessage> {
+    const body = options.body === undefined ? null : JSON.stringify(options.body)
+    const response = await new Promise<IncomingMessage>((resolve, reject) => {
+      const sent = httpRequest(
+        {
+          socketPath: this.socketPath,
+          path: path + encodeQuery(options.query ?? {}),
+          method,
+          headers:
+            body === null ? {} : { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(body) },
+          agent: false,
+        },
+        resolve,
+      )
+      sent.on('error', (error) => reject(this.#connectionError(error)))
+      sent.end(body)
+    })
+    const accept = options.accept ?? [200, 201, 202]
+    if (!accept.includes(response.statusCode ?? 0)) throw await readProblem(response)
+    return response
+  }
+
+  #connectionError(error: NodeJS.ErrnoException): ConnectionError {
+    const path = this.socketPath
+    const options = { cause: error }
+    switch (error.code) {
+      case 'ENOENT':
+      case 'ENOTDIR':
+        return new ConnectionError('no-socket', `cannot reach TeleClaude: there is no socket at ${path}`, options)
+      case 'ECONNREFUSED':
+      case 'ENOTSOCK':
+        return new ConnectionError('refused', `cannot reach TeleClaude: nothing listens at ${path}`, options)
+      case 'EACCES':
+      case 'EPERM':
+        return new ConnectionError(
+          'not-permitted',
+          `cannot reach TeleClaude: you may not use the socket ${path}`,
+          options,
+        )
+      default:
+        return new ConnectionError('broken', `cannot talk to TeleClaude at ${path}: ${error.message}`, options)
+    }
+  }
+}
+
+function encodeQuery(query: Query): string {
+  const parameters = new URLSearchParams()
+  for (const [name, value] of Object.entries(query)) if (value !== undefined) parameters.set(name, String(value))
+  const encoded = parameters.toString()
+  return encoded === '' ? '' : `?${encoded}`
+}
+
+async function readText(response: IncomingMessage): Promise<string> {
+  const parts: Buffer[] = []
+  for await (const part of response) parts.push(part as Buffer)
+  return Buffer.concat(parts).toString('utf8')
+}
+
+async function readProblem(response: IncomingMessage): Promise<Error> {
+  const text = await readText(response)
+  if (response.headers['content-type']?.startsWith('application/problem+json'))
+    return new AnswerError(JSON.parse(text) as Problem)
+  const detail = `cannot understand the answer: status ${response.statusCode} without a reason; is this socket TeleClaude's?`
+  return new ConnectionError('broken', detail)
+}

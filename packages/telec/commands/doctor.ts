@@ -1,0 +1,40 @@
+// `telec doctor`: looks at the whole installation, changes nothing, and says how to mend what is wrong.
+
+import { homedir } from 'node:os'
+import { findSocket, singleUserLayout } from '@teleclaude/config/layout.ts'
+import { neutralise } from '@teleclaude/core/terminal-text.ts'
+import { checkDaemon } from '../doctor/daemon.ts'
+import type { Finding } from '../doctor/finding.ts'
+import { checkMachine } from '../doctor/machine.ts'
+import { checkState, settingsCheck } from '../doctor/state.ts'
+import { exitCodes } from '../failure.ts'
+import { paint, wantsColour } from '../output/style.ts'
+
+const styles = { ok: 'green', warn: 'yellow', fail: 'red' } as const
+
+/** Returns the exit code: 0 where nothing failed. */
+export async function doctor(options: { readonly socket?: string; readonly json: boolean }): Promise<number> {
+  const home = homedir()
+  const layout = singleUserLayout(home)
+  const found = findSocket({ flag: options.socket, env: process.env, home })
+  const findings = [
+    ...(await checkMachine(home, process.env)),
+    ...checkState(layout, process.env),
+    ...(await checkDaemon(found, layout)),
+  ]
+  const failed = findings.filter((finding) => finding.state === 'fail')
+  process.stdout.write(options.json ? `${JSON.stringify({ ok: failed.length === 0, findings })}\n` : format(findings))
+  if (failed.length === 0) return 0
+  return failed.some((finding) => finding.check === settingsCheck) ? exitCodes.config : exitCodes.unavailable
+}
+
+function format(findings: readonly Finding[]): string {
+  const width = Math.max(...findings.map((finding) => finding.check.length))
+  const lines = findings.map(({ check, state, what, mend }) => {
+    const label = paint(state.padEnd(4), styles[state], wantsColour(process.stdout))
+    const line = `${label}  ${check.padEnd(width)}  ${neutralise(what)}\n`
+    return mend === null ? line : `${line}${' '.repeat(width + 8)}mend: ${neutralise(mend)}\n`
+  })
+  const count = (state: Finding['state']) => findings.filter((finding) => finding.state === state).length
+  return `${lines.join('')}${count('ok')} ok, ${count('warn')} to look at, ${count('fail')} failed\n`
+}

@@ -1,0 +1,94 @@
+// `telec run`: starts a session with a runner of its own and, unless told otherwise, joins this terminal to it.
+
+import { openSync } from 'node:fs'
+import { constants, homedir } from 'node:os'
+import { basename, join } from 'node:path'
+import type { Client } from '@teleclaude/client/client.ts'
+import { ensurePrivateDirectory } from '@teleclaude/config/directories.ts'
+import { singleUserLayout } from '@teleclaude/config/layout.ts'
+import type { SessionView } from '@teleclaude/core/api.ts'
+import type { TerminalSize } from '@teleclaude/core/session.ts'
+import { exitCodes, Failure } from '../failure.ts'
+import { checkProject, chooseProgram, findProject } from '../program.ts'
+import type { RunnerTask } from '../runner/runner.ts'
+import { type ServiceOptions, withService } from '../service.ts'
+import { spawnDetached } from '../spawn-detached.ts'
+import { attachTerminal } from '../terminal/attach.ts'
+
+export type RunOptions = ServiceOptions & {
+  readonly detach?: true
+  readonly title?: string
+  readonly project?: string
+  readonly agent?: string
+}
+
+/** Returns the exit code of the session's program, as a shell would give it. */
+export async function run(words: readonly string[], options: RunOptions): Promise<number> {
+  const program = chooseProgram(words, options.agent)
+  const cwd = process.cwd()
+  const project = options.project === undefined ? findProject(cwd) : checkProject(options.project)
+  const size = terminalSize()
+  const { client, answer } = await withService(options, async (client) => ({
+    client,
+    answer: await client.createSession({
+      project,
+      agent: program.agent,
+      title: options.title ?? basename(program.argv[0]),
+      argv: [...program.argv],
+      terminal: size,
+    }),
+  }))
+  // The notice precedes the first byte that is recorded, and stays out of what a pipe takes from us.
+  process.stderr.write(`${answer.notice}\n`)
+  await startRunner(client, answer.session, { file: program.file, args: program.argv.slice(1), cwd, size })
+  if (options.detach) {
+    process.stdout.write(`${answer.session.id}\n`)
+    return 0
+  }
+  return exitCodeOf(await attachTerminal(client, answer.session.id))
+}
+
+async function startRunner(
+  client: Client,
+  session: SessionView,
+  program: Pick<RunnerTask, 'file' | 'args' | 'cwd' | 'size'>,
+): Promise<void> {
+  const layout = singleUserLayout(homedir())
+  for (const directory of [layout.root, layout.logDir, layout.spoolDir]) ensurePrivateDirectory(directory)
+  const task: RunnerTask = {
+    sessionId: session.id,
+    socketPath: client.socketPath,
+    spoolDirectory: layout.spoolDir,
+    ...program,
+  }
+  const report = await spawnDetached('./runner/main.ts', {
+    input: JSON.stringify(task),
+    logFd: openSync(join(layout.logDir, 'runner.log'), 'a', 0o600),
+    cwd: program.cwd,
+  })
+  if (report.text === 'ok') return
+  throw new Failure(
+    exitCodes.unavailable,
+    `cannot start the session: ${report.text || `its runner ended; see ${layout.logDir}/runner.log`}`,
+  )
+}
+
+function terminalSize(): TerminalSize {
+  if (!process.stdout.isTTY) return { cols: 80, rows: 24 }
+  const [cols, rows] = process.stdout.getWindowSize()
+  // Some terminals say 0 while they are being set up.
+  return { cols: cols || 80, rows: rows || 24 }
+}
+
+/** POSIX shell, 2.8.2: 128 plus the signal's number for what a signal ended. */
+function exitCodeOf(session: SessionView): number {
+  if (session.exit?.kind === 'exited') return session.exit.code
+  if (session.exit?.kind === 'signalled') {
+    const { signal } = session.exit
+    return 128 + (Object.entries(constants.signals).find(([name]) => name === signal)?.[1] ?? 0)
+  }
+  throw new Failure(
+    exitCodes.unavailable,
+    `the session is lost: its runner is gone; \`telec transcript ${session.id}\` has what was recorded`,
+  )
+}

@@ -1,0 +1,136 @@
+// The socket, who is at its other end, and what that says of itself. Nothing is said to a daemon that is not the one
+// it should be.
+
+import { once } from 'node:events'
+import { lstatSync } from 'node:fs'
+import { type IncomingMessage, request } from 'node:http'
+import { createConnection, type Socket } from 'node:net'
+import { text } from 'node:stream/consumers'
+import { readVersion } from '@teleclaude/api/version.ts'
+import { type FoundSocket, type Layout, maxSocketPathBytes, systemSocket } from '@teleclaude/config/layout.ts'
+import { shellQuote } from '@teleclaude/config/shell-quote.ts'
+import { readinessSchema } from '@teleclaude/core/api.ts'
+import { osUserOf } from '@teleclaude/peercred/os-user.ts'
+import { readPeer } from '@teleclaude/peercred/peer.ts'
+import { type Finding, fail, ok, reason, warn } from './finding.ts'
+
+const patienceMs = 5_000
+
+export async function checkDaemon(found: FoundSocket, layout: Layout): Promise<readonly Finding[]> {
+  const fault = checkSocketFile(found, layout)
+  if (fault !== null) return [fault]
+  const socket = createConnection(found.path)
+  try {
+    await once(socket, 'connect')
+  } catch (error) {
+    return [explainConnection(found, layout, error)]
+  }
+  const finding = ok('socket', `${found.path} answers (chosen by: ${found.origin})`)
+  try {
+    const identity = checkIdentity(socket, found.path)
+    if (identity.state === 'fail') return [finding, identity]
+    return [finding, identity, ...(await checkReadiness(socket, found, layout))]
+  } finally {
+    socket.destroy()
+  }
+}
+
+/** Null where a socket is there to connect to. */
+function checkSocketFile(found: FoundSocket, layout: Layout): Finding | null {
+  const { path, origin } = found
+  const limit = maxSocketPathBytes(process.platform)
+  const bytes = Buffer.byteLength(path)
+  if (bytes > limit) {
+    const mend =
+      origin === 'single-user' ? 'use a home directory with a shorter path (HOME)' : `use a shorter path (${origin})`
+    return fail('socket', `${path}: ${bytes} bytes are too many for a socket's path, which holds ${limit}`, mend)
+  }
+  try {
+    const stats = lstatSync(path, { throwIfNoEntry: false })
+    if (stats === undefined) return notRunning(found, layout, `there is no socket at ${path}`)
+    if (stats.isSocket()) return null
+    const quoted = shellQuote(path)
+    return fail('socket', `what is at ${path} is not a socket`, `mv ${quoted} ${shellQuote(`${path}.old`)}`)
+  } catch (error) {
+    return explainConnection(found, layout, error)
+  }
+}
+
+/** In single-user mode, telec starts the daemon when it needs it. */
+function notRunning({ path }: FoundSocket, layout: Layout, what: string): Finding {
+  if (path === layout.socket) return warn('socket', `no daemon runs: ${what}`, 'telec daemon --ensure')
+  if (path !== systemSocket(process.platform))
+    return fail('socket', what, 'name the socket of a running service with --socket')
+  const start =
+    process.platform === 'darwin' ? 'sudo launchctl kickstart system/teleclaude' : 'sudo systemctl start teleclaude'
+  return fail('socket', what, start)
+}
+
+function explainConnection(found: FoundSocket, layout: Layout, error: unknown): Finding {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  if (code === 'ECONNREFUSED') return notRunning(found, layout, `the socket ${found.path} is left over, nobody listens`)
+  if (code === 'ENOENT') return notRunning(found, layout, `there is no socket at ${found.path}`)
+  if (code === 'EACCES' || code === 'EPERM') {
+    const mend = `ls -l ${shellQuote(found.path)}  # its owner and group can use it: ask them, or the admin`
+    return fail('socket', `you may not use the socket ${found.path}`, mend)
+  }
+  const mend = `telec daemon --stop && telec daemon --ensure  # its log: ${layout.logFile}`
+  return fail('socket', `cannot connect to ${found.path}: ${reason(error)}`, mend)
+}
+
+/** Only the uid that owns the state may serve it: anybody else there reads what is typed. */
+function checkIdentity(socket: Socket, path: string): Finding {
+  const check = 'daemon'
+  try {
+    const { uid, pid } = readPeer(socket)
+    const who = `${osUserOf(uid) ?? 'an unknown user'} (uid ${uid}), process ${pid}`
+    if (uid === process.getuid?.() || path === systemSocket(process.platform)) return ok(check, `runs as ${who}`)
+    const what = `DANGER: ${who} listens on ${path}, not you: whatever you type there is theirs`
+    return fail(check, what, `ls -l ${shellQuote(path)}; ps -fp ${pid}  # find out how it got there, and do not use it`)
+  } catch (error) {
+    return fail(check, `nobody knows who listens on ${path}: ${reason(error)}`, 'do not use this socket')
+  }
+}
+
+async function checkReadiness(socket: Socket, found: FoundSocket, layout: Layout): Promise<readonly Finding[]> {
+  const isOwn = found.path === layout.socket
+  const log = isOwn ? `tail -n 20 ${shellQuote(layout.logFile)}` : "look into the service's log"
+  const restart = isOwn ? 'telec daemon --stop && telec daemon --ensure' : 'ask the admin to restart the service'
+  let answer: unknown
+  try {
+    answer = JSON.parse(await get(socket, '/readyz'))
+  } catch (error) {
+    return [fail('service', `the daemon does not answer as TeleClaude does: ${reason(error)}`, log)]
+  }
+  const parsed = readinessSchema.safeParse(answer)
+  if (!parsed.success)
+    return [fail('service', `the daemon is of another version, or no TeleClaude: ${describe(answer)}`, restart)]
+  const { version, database } = parsed.data
+  const own = readVersion()
+  return [
+    version === own
+      ? ok('service', `version ${version}`)
+      : warn('service', `the daemon has version ${version}, this telec ${own}`, restart),
+    database.status === 'ok' ? ok('database', 'answers') : fail('database', `does not answer: ${database.reason}`, log),
+  ]
+}
+
+/** Over the connection whose other end is known by now, and no other. */
+async function get(socket: Socket, path: string): Promise<string> {
+  const sent = request({
+    createConnection: () => socket,
+    path,
+    headers: { Connection: 'close' },
+    signal: AbortSignal.timeout(patienceMs),
+  })
+  sent.end()
+  const [response]: IncomingMessage[] = await once(sent, 'response')
+  if (response === undefined) throw new Error('there was no answer')
+  return text(response)
+}
+
+/** A refusal is a problem document (RFC 9457). */
+function describe(answer: unknown): string {
+  const hasDetail = typeof answer === 'object' && answer !== null && 'detail' in answer
+  return hasDetail ? String(answer.detail) : 'its answer can not be read'
+}

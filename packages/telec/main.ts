@@ -1,0 +1,183 @@
+// The command line of `telec`: what there is, and how it ends. Each command's module is loaded when it is used.
+
+import { AnswerError, ConnectionError } from '@teleclaude/client/client.ts'
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
+import { exitCodes, Failure } from './failure.ts'
+
+/** Returns the exit code. `argv` is that of the process, with the two words of Node. */
+export async function main(argv: readonly string[]): Promise<number> {
+  let exitCode = 0
+  // Whoever reads us may have read enough (`| head`).
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error
+    process.exit(exitCode)
+  })
+  const program = defineProgram((code) => {
+    exitCode = code
+  })
+  try {
+    await program.parseAsync(argv)
+    return exitCode
+  } catch (error) {
+    return explain(error)
+  }
+}
+
+function defineProgram(finish: (exitCode: number) => void): Command {
+  const program = new Command('telec')
+    .description('Runs AI coding agents and other terminal programs as sessions that are yours, recorded and findable.')
+    .enablePositionalOptions()
+    .exitOverride()
+    .addHelpCommand(true)
+    .option('--socket <path>', 'socket of the service (default: your own, else the system service)')
+  const socket = () => program.opts<{ socket?: string }>()
+  const json = () => new Option('--json', 'print one JSON object')
+
+  program
+    .command('run')
+    .description('start a session: a command, or your default agent, or your login shell')
+    .argument('[command...]', 'the program and its arguments')
+    .passThroughOptions()
+    .option('-d, --detach', 'do not join this terminal to it; print its id')
+    .option('--title <text>', 'what lists call it (default: the name of the program)')
+    .option('--project <directory>', 'the project it belongs to (default: the enclosing git work tree)')
+    .option('--agent <name>', 'the agent it is; without a command, the agent to start')
+    .action(async (words: string[], options) => {
+      const { run } = await import('./commands/run.ts')
+      finish(await run(words, { ...options, ...socket() }))
+    })
+  program
+    .command('ls')
+    .description('list sessions, by project, newest first')
+    .option('--live', 'only those that are starting or running')
+    .option('--project <directory>', 'only those of this project')
+    .option('-n, --limit <number>', 'at most this many', parseCount)
+    .option('--all', 'all there are')
+    .addOption(json())
+    .action(async (options) => {
+      const { list } = await import('./commands/sessions.ts')
+      finish(await list({ ...options, ...socket() }))
+    })
+  program
+    .command('show')
+    .description('what is known of a session')
+    .argument('<id>', 'a session id, or the beginning of one')
+    .addOption(json())
+    .action(async (id: string, options) => {
+      const { show } = await import('./commands/sessions.ts')
+      finish(await show(id, { ...options, ...socket() }))
+    })
+  program
+    .command('stop')
+    .description('end a session: hang up its terminal, and kill what ignores that')
+    .argument('<id>', 'a session id, or the beginning of one')
+    .option('--force', 'kill at once')
+    .addOption(json())
+    .action(async (id: string, options) => {
+      const { stop } = await import('./commands/sessions.ts')
+      finish(await stop(id, { ...options, ...socket() }))
+    })
+  program
+    .command('transcript')
+    .description('what a session showed: as text, as the raw bytes, or as an asciicast recording')
+    .argument('<id>', 'a session id, or the beginning of one')
+    .addOption(
+      new Option('--format <format>', 'form of the transcript').choices(['text', 'raw', 'cast']).default('text'),
+    )
+    .addOption(
+      new Option('--cast-version <version>', 'version of the asciicast format').choices(['2', '3']).default('3'),
+    )
+    .action(async (id: string, options) => {
+      const { transcript } = await import('./commands/sessions.ts')
+      finish(await transcript(id, { ...options, ...socket() }))
+    })
+  program
+    .command('whoami')
+    .description('who the service takes you for')
+    .addOption(json())
+    .action(async (options) => {
+      const { whoami } = await import('./commands/whoami.ts')
+      finish(await whoami({ ...options, ...socket() }))
+    })
+  program
+    .command('doctor')
+    .description('check the installation; says how to mend what is wrong')
+    .addOption(json())
+    .action(async (options: { json?: true }) => {
+      const { doctor } = await import('./commands/doctor.ts')
+      finish(await doctor({ json: options.json ?? false, ...socket() }))
+    })
+  program
+    .command('daemon')
+    .description('the single-user service, in the foreground')
+    .option('--ensure', 'start it in the background where it is not running')
+    .option('--stop', 'stop the one in the background; sessions go on')
+    .addOption(new Option('--report').hideHelp())
+    .action(async (options) => {
+      const { daemon } = await import('./commands/daemon.ts')
+      finish(await daemon(options))
+    })
+  program
+    .command('completion')
+    .description('print a completion script: eval "$(telec completion bash)"')
+    .addArgument(program.createArgument('<shell>', 'the shell').choices(['bash', 'zsh', 'fish']))
+    .action(async (shell: 'bash' | 'zsh' | 'fish') => {
+      const { completionScript } = await import('./commands/completion.ts')
+      process.stdout.write(completionScript(shell, program))
+    })
+  program
+    .command('version')
+    .description('versions of telec, the service and Node')
+    .addOption(json())
+    .action(async (options) => {
+      const { version } = await import('./commands/whoami.ts')
+      finish(await version({ ...options, ...socket() }))
+    })
+  program.command('__complete-ids', { hidden: true }).action(async () => {
+    const { completeIds } = await import('./commands/sessions.ts')
+    finish(await completeIds(socket()))
+  })
+  return program
+}
+
+function parseCount(text: string): number {
+  const count = Number(text)
+  if (Number.isSafeInteger(count) && count > 0) return count
+  throw new InvalidArgumentError('It has to be a whole number above 0.')
+}
+
+/** What a start of the daemon, or the look at a directory or a socket, fails with: their messages are for a person. */
+const expectedErrors = new Set(['StoreError', 'DirectoryError', 'SocketError', 'PeerError'])
+
+/** Says what went wrong on standard error, and returns the exit code of sysexits.h that says it to a program. */
+function explain(error: unknown): number {
+  // Commander has said it itself, with a suggestion.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : exitCodes.usage
+  const exitCode = exitCodeOf(error)
+  const message = error instanceof Error ? error.message : String(error)
+  process.stderr.write(`telec: ${message}\n`)
+  if (exitCode === exitCodes.software && error instanceof Error) process.stderr.write(`${error.stack ?? ''}\n`)
+  return exitCode
+}
+
+function exitCodeOf(error: unknown): number {
+  if (error instanceof Failure) return error.exitCode
+  if (error instanceof ConnectionError)
+    return error.code === 'not-permitted' ? exitCodes.notPermitted : exitCodes.unavailable
+  if (error instanceof AnswerError) {
+    switch (error.problem.code) {
+      case 'not-permitted':
+        return exitCodes.notPermitted
+      case 'unavailable':
+        return exitCodes.unavailable
+      case 'internal':
+        return exitCodes.software
+      default:
+        return exitCodes.data
+    }
+  }
+  // By name, so that the modules that these come from (databases, the FFI) are not loaded for it.
+  if (error instanceof Error && error.name === 'ConfigError') return exitCodes.config
+  if (error instanceof Error && expectedErrors.has(error.name)) return exitCodes.unavailable
+  return exitCodes.software
+}

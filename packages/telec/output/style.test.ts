@@ -1,0 +1,24 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { paint, wantsColour } from './style.ts'
+
+describe('colour', () => {
+  for (const [what, isTTY, env, wanted] of [
+    ['is for terminals', true, {}, true],
+    ['is not for pipes and files', false, {}, false],
+    ['is not for terminals that have none', true, { TERM: 'dumb' }, false],
+    ['is off with NO_COLOR', true, { NO_COLOR: '1' }, false],
+    ['is not off with an empty NO_COLOR', true, { NO_COLOR: '' }, true],
+    ['is on with FORCE_COLOR', false, { FORCE_COLOR: '1' }, true],
+    ['is on with an empty FORCE_COLOR', false, { FORCE_COLOR: '' }, true],
+    ['is off with a FORCE_COLOR of 0', true, { FORCE_COLOR: '0' }, false],
+    ['is on with both: force is the stronger', false, { FORCE_COLOR: '3', NO_COLOR: '1' }, true],
+  ] as const) {
+    test(what, () => assert.equal(wantsColour({ isTTY }, env), wanted))
+  }
+
+  test('is an SGR sequence around the text, or nothing', () => {
+    assert.equal(paint('x', 'red', true), '\x1b[31mx\x1b[39m')
+    assert.equal(paint('x', 'red', false), 'x')
+  })
+})
