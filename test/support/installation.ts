@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { Client } from '@teleclaude/client/client.ts'
+import { Client, ConnectionError } from '@teleclaude/client/client.ts'
 import { singleUserLayout } from '@teleclaude/config/layout.ts'
 import type { SessionPage, SessionView } from '@teleclaude/core/api.ts'
 import { startPostgres, type TestPostgres } from './postgres-server.ts'
@@ -15,7 +15,7 @@ import { startPostgres, type TestPostgres } from './postgres-server.ts'
 export type Engine = 'sqlite' | 'postgres'
 export const engines: readonly Engine[] = ['sqlite', 'postgres']
 
-const telecPath = fileURLToPath(new URL('../../packages/telec/bin/telec.mjs', import.meta.url))
+export const telecPath = fileURLToPath(new URL('../../packages/telec/bin/telec.mjs', import.meta.url))
 
 export type Ran = { readonly code: number | null; readonly stdout: Buffer; readonly stderr: string }
 
@@ -109,9 +109,18 @@ export class Installation implements AsyncDisposable {
     }
   }
 
+  /** None where no daemon answers: a test may have been about just that. */
+  async #running(): Promise<readonly SessionView[]> {
+    try {
+      return (await this.client.listSessions({ status: 'running', limit: 200 })).sessions
+    } catch (error) {
+      if (error instanceof ConnectionError) return []
+      throw error
+    }
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
-    const live = await this.list(['--live', '--all'])
-    for (const { id, status } of live) if (status === 'running') await this.telec(['stop', '--force', id])
+    await Promise.all((await this.#running()).map(({ id }) => this.telec(['stop', '--force', id])))
     await this.telec(['daemon', '--stop'])
     for (const child of this.#daemons) child.kill('SIGKILL')
     await this.#postgres?.stop()

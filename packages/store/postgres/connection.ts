@@ -42,7 +42,8 @@ export function parseServer(url: string): Server {
     const { host, port, user, database, password, ssl } = new pg.Client({ connectionString: url })
     // pg hides `options` from its Client. An empty host before the path (user@/database) is no URL to the parser of the web.
     const options = new URL(url.replace('@/', '@localhost/')).searchParams.get('options') ?? undefined
-    const where = `the database postgresql://${user ?? ''}@${host}:${port}/${database ?? ''}`
+    const at = host.startsWith('/') ? `/${database ?? ''}?host=${host}` : `${host}:${port}/${database ?? ''}`
+    const where = `the database postgresql://${user ?? ''}@${at}`
     return { where, host, port, user, database, password, ssl, options }
   } catch (error) {
     const why = error instanceof Error && 'code' in error ? String(error.code) : 'it is not a URL'

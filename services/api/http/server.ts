@@ -9,6 +9,7 @@ import type { Caller, PeerCredentials } from '@teleclaude/core/caller.ts'
 import { ProblemError } from '@teleclaude/core/problem.ts'
 import { maxFrameBytes } from '@teleclaude/core/transcript.ts'
 import { readPeer } from '@teleclaude/peercred/peer.ts'
+import { PeerError } from '@teleclaude/peercred/peer-error.ts'
 import express, { type Express, type Request, type Response } from 'express'
 import { WebSocketServer } from 'ws'
 import type { Service } from '../service.ts'
@@ -21,11 +22,12 @@ const maxBodyBytes = 512 * 1024
 
 /** The server, not yet listening. Closing it leaves WebSockets to the hub. */
 export function createApiServer(service: Service): Server {
-  const peers = new WeakMap<Socket, PeerCredentials>()
+  const peers = new WeakMap<Socket, PeerCredentials | PeerError>()
   const callerOf = (request: IncomingMessage): Caller => {
     const peer = peers.get(request.socket)
-    if (peer === undefined)
-      throw new ProblemError('not-permitted', 'cannot serve this connection: the kernel did not say who you are')
+    if (peer === undefined || peer instanceof PeerError) {
+      throw new ProblemError('not-permitted', peer?.message ?? 'cannot identify the peer: the kernel was not asked')
+    }
     if (request.headers.origin !== undefined) {
       throw new ProblemError(
         'origin-refused',
@@ -42,8 +44,9 @@ export function createApiServer(service: Service): Server {
     try {
       peers.set(socket, readPeer(socket))
     } catch (error) {
+      if (!(error instanceof PeerError)) throw error
       service.log.warn({ err: error }, 'connection refused: its peer could not be identified')
-      socket.destroy()
+      peers.set(socket, error)
     }
   })
   const webSockets = new WebSocketServer({
