@@ -79,6 +79,9 @@ for (const engine of engines) {
       const lost = await own.until(id, (session) => session.status !== 'running')
       assert.equal(lost.status, 'lost')
       assert.ok(performance.now() - killedAt < 12_000)
+      const stopped = await own.telec(['stop', id])
+      assert.equal(stopped.code, 69)
+      assert.match(stopped.stderr, /its runner is gone/)
       assert.equal((await own.telec(['transcript', id, '--format', 'raw'])).stdout.toString(), 'up\r\n')
     })
 

@@ -18,7 +18,8 @@ test('scripts/start in a fresh clone, with an old Node, ends in a first recorded
   const home = realpathSync(mkdtempSync(join(tmpdir(), 'home-')))
   t.after(() => rmSync(home, { recursive: true, force: true }))
   const env = { HOME: home, PATH: await pathWithOldNode(checkout), TELECLAUDE_SOCKET: '', TELECLAUDE_SESSION_ID: '' }
-  const script = (name: string, ...args: string[]) => runCommand(join(checkout, 'scripts', name), args, { env, cwd: home })
+  const script = (name: string, ...args: string[]) =>
+    runCommand(join(checkout, 'scripts', name), args, { env, cwd: home })
   const telec = (...args: string[]) => runCommand(join(home, '.local/bin/telec'), args, { env, cwd: home })
 
   const first = await script('start', '--', 'sh', '-c', 'echo from the first session; exit 3')
@@ -49,7 +50,11 @@ test('scripts/start in a fresh clone, with an old Node, ends in a first recorded
   assert.match((await script('stop')).stdout, /TeleClaude is not running/)
 
   const shown = await telec('show', id, '--json')
-  assert.partialDeepStrictEqual(JSON.parse(shown.stdout), { session: { id, status: 'running' } }, 'telec starts the daemon')
+  assert.partialDeepStrictEqual(
+    JSON.parse(shown.stdout),
+    { session: { id, status: 'running' } },
+    'telec starts the daemon',
+  )
   assert.equal((await telec('stop', '--force', id)).code, 0)
   assert.equal((await telec('doctor')).code, 0)
   assert.equal((await script('stop')).code, 0)
@@ -59,8 +64,12 @@ test('scripts/start in a fresh clone, with an old Node, ends in a first recorded
 function copyTracked(checkout: string): void {
   const listed = execFileSync('git', ['-C', root, 'ls-files', '-z', '--cached', '--others', '--exclude-standard'])
   execFileSync('mkdir', ['-p', checkout])
-  execFileSync('sh', ['-c', 'tar -C "$1" --ignore-failed-read --null -T - -cf - | tar -C "$2" -xf -', 'sh', root, checkout], {
-    input: listed,
-    stdio: ['pipe', 'pipe', 'pipe'],
-  })
+  execFileSync(
+    'sh',
+    ['-c', 'tar -C "$1" --ignore-failed-read --null -T - -cf - | tar -C "$2" -xf -', 'sh', root, checkout],
+    {
+      input: listed,
+      stdio: ['pipe', 'pipe', 'pipe'],
+    },
+  )
 }

@@ -35,7 +35,8 @@ test('a missing socket, one that nobody listens on, and one without permission a
   assert.equal(process.getuid?.(), 0, 'this test drops from root to another user')
   await own.startDaemon()
   const socket = singleUserLayout(own.home).socket
-  for (const directory of [own.home, join(own.home, '.teleclaude'), join(own.home, '.teleclaude', 'run')]) chmodSync(directory, 0o711)
+  for (const directory of [own.home, join(own.home, '.teleclaude'), join(own.home, '.teleclaude', 'run')])
+    chmodSync(directory, 0o711)
   const other = await asUser(stranger, own, ['--socket', socket, 'ls'])
   assert.equal(other.code, notPermitted)
   assert.match(other.stderr, /you may not use the socket/)
@@ -108,7 +109,10 @@ test('a database that is none, or that a newer version made, stops the start and
 })
 
 test('settings that can not be are all named at once, without what they hold', async () => {
-  await using own = await Installation.make('sqlite', { TELECLAUDE_LOG_LEVEL: 'loud', DATABASE_URL: 'mysql://u:canary-secret@h/d' })
+  await using own = await Installation.make('sqlite', {
+    TELECLAUDE_LOG_LEVEL: 'loud',
+    DATABASE_URL: 'mysql://u:canary-secret@h/d',
+  })
   const ran = await own.telec(['daemon'])
   assert.equal(ran.code, config)
   assert.match(ran.stderr, /TELECLAUDE_LOG_LEVEL/)
@@ -127,7 +131,14 @@ test('a PostgreSQL that does not answer makes the service not ready, sessions go
   await own.until(id, (session) => session.transcriptBytes > 0)
 
   // Frozen, not gone: the worst kind of away.
-  const processes = [pid, ...execFileSync('pgrep', ['-P', String(pid)]).toString().trim().split('\n').map(Number)]
+  const processes = [
+    pid,
+    ...execFileSync('pgrep', ['-P', String(pid)])
+      .toString()
+      .trim()
+      .split('\n')
+      .map(Number),
+  ]
   for (const member of processes) process.kill(member, 'SIGSTOP')
   try {
     assert.partialDeepStrictEqual(await own.client.readiness(), { status: 'unavailable' })
@@ -149,7 +160,11 @@ async function leaveDeadSocket(path: string): Promise<void> {
 }
 
 /** Runs telec as another user of the machine, who shares nothing with the owner but the machine. */
-async function asUser(uid: number, own: Installation, args: readonly string[]): Promise<{ code: number | null; stderr: string }> {
+async function asUser(
+  uid: number,
+  own: Installation,
+  args: readonly string[],
+): Promise<{ code: number | null; stderr: string }> {
   const child = spawn(process.execPath, [telecPath, ...args], {
     env: { ...own.env, XDG_CACHE_HOME: mkdtempSync(join(tmpdir(), 'tc-')) },
     cwd: '/',

@@ -1,7 +1,7 @@
 // A typed client of the API over its Unix socket. It trusts what the service says: whoever connects has chosen the socket,
 // and its directory belongs to the service. Light on purpose: no schema library, it is on the start-up path of every `telec`.
 
-import { request as httpRequest, type IncomingMessage } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import { createConnection } from 'node:net'
 import type {
   CommandList,
@@ -18,6 +18,9 @@ import type {
 } from '@teleclaude/core/api.ts'
 import type { Problem } from '@teleclaude/core/problem.ts'
 import type { WebSocket } from 'ws'
+
+// `import` would evaluate every export of node:http, WebSocket among them, and with it load undici: 20 ms at each start.
+const { request: httpRequest } = process.getBuiltinModule('node:http')
 
 export type ConnectionFailure = 'no-socket' | 'refused' | 'not-permitted' | 'broken'
 

@@ -77,13 +77,15 @@ export class Hub {
     },
   ): Promise<void> {
     const live = await this.#open(session.id)
-    if (session.status === 'ended' && live.ended === null) live.ended = session
-    const afterSeq = options.afterSeq === 'end' ? live.lastSeq : Math.min(options.afterSeq, live.lastSeq)
+    // Asked again: it may have ended since it was looked up, and then nobody would say so any more.
+    const current = (await this.#options.store.sessions.find(session.id)) ?? session
+    const isOver = current.status === 'ended' || (current.status === 'lost' && !live.hasRunner)
     const viewer = new Viewer({
       socket,
       live,
       transcripts: this.#options.store.transcripts,
-      afterSeq,
+      afterSeq: options.afterSeq === 'end' ? live.lastSeq : Math.min(options.afterSeq, live.lastSeq),
+      over: isOver ? current : null,
       view: options.view,
     })
     live.viewers.add(viewer)
@@ -94,7 +96,7 @@ export class Hub {
       this.#forgetIfIdle(live)
     })
     socket.resume()
-    await viewer.start(session)
+    await viewer.start(current)
   }
 
   /** Hands the session's queued commands to its runner, if that is here. One delivery at a time keeps their order. */

@@ -18,6 +18,7 @@ export class Viewer {
   readonly #socket: WebSocket
   readonly #live: LiveSession
   readonly #transcripts: TranscriptStore
+  readonly #over: Session | null
   readonly #view: (session: Session) => SessionView
   #seenSeq: number
   #following = false
@@ -27,12 +28,15 @@ export class Viewer {
     readonly live: LiveSession
     readonly transcripts: TranscriptStore
     readonly afterSeq: number
+    /** The session, where it was not going on any more when the viewer came. */
+    readonly over: Session | null
     readonly view: (session: Session) => SessionView
   }) {
     this.#socket = options.socket
     this.#live = options.live
     this.#transcripts = options.transcripts
     this.#seenSeq = options.afterSeq
+    this.#over = options.over
     this.#view = options.view
     this.#socket.on('message', (data, isBinary) => this.#receive(data as Buffer, isBinary))
   }
@@ -91,7 +95,8 @@ export class Viewer {
       this.#socket.send(encodeChunk(chunk))
     }
     this.#following = true
-    if (ended !== null) this.#end(ended)
+    const over = ended ?? this.#over
+    if (over !== null) this.#end(over)
     return true
   }
 
