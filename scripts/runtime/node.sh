@@ -76,7 +76,7 @@ bring_node() {
   (
     cd "$staging"
     # Options, because the person's own npm settings may say otherwise.
-    npm ci --ignore-scripts --include=optional --include=prod --no-audit --no-fund --loglevel=error
+    npm ci --ignore-scripts --include=optional --include=prod --no-audit --no-fund --no-update-notifier --loglevel=error
   ) >&2 || fail "cannot bring Node: npm failed, as said above. Mend that and run this again."
 
   for brought in "$staging"/node_modules/node-*/bin/node; do
