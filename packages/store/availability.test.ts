@@ -8,7 +8,7 @@ import { after, before, describe, test } from 'node:test'
 import { inspect } from 'node:util'
 import { startPostgres } from '../../test/support/postgres-server.ts'
 import { StoreError } from './contract.ts'
-import { acquireInstanceLock, migrate, openStore, readMigrationState } from './open.ts'
+import { acquireInstanceLock, migrate, openStore, readMigrationState, waitForDatabase } from './open.ts'
 import { openConnection } from './sqlite/connection.ts'
 import { createSqliteStore } from './sqlite/engine.ts'
 import { isStoreError, newSession, queryRows } from './test-engines.ts'
@@ -83,7 +83,7 @@ describe('a SQLite file', () => {
     const file = join(directory, 'full.db')
     await migrate(at(file))
     const connection = openConnection(file)
-    const store = createSqliteStore(connection, 'the database full.db')
+    const store = createSqliteStore(connection, 'the database full.db', null)
     const { id } = await store.sessions.create(newSession())
     connection.db.pragma(`max_page_count = ${connection.db.pragma('page_count', { simple: true })}`)
     const chunks = [1, 2, 3, 4, 5].map((seq) => ({
@@ -136,6 +136,36 @@ describe('a PostgreSQL server', () => {
     await assert.rejects(migrate(target), isStoreError('unavailable'))
     await assert.rejects(acquireInstanceLock(target, { host: 'h', pid: 1, program: 'p' }), isStoreError('unavailable'))
     await store.close()
+  })
+
+  test('that lets nobody in yet is waited for, and its reason is told once', async () => {
+    await using server = await startPostgres({ own: true })
+    const url = await server.createDatabase()
+    const admin = { engine: 'postgres', url } as const
+    await queryRows(admin, 'CREATE ROLE late NOLOGIN')
+    const target = { engine: 'postgres', url: url.replace('postgres@', 'late@') } as const
+    const told: string[] = []
+    let letIn: Promise<unknown> | undefined
+    await waitForDatabase(target, {
+      onWaiting({ message }) {
+        told.push(message)
+        letIn = queryRows(admin, 'ALTER ROLE late LOGIN')
+      },
+    })
+    await letIn
+    assert.equal(told.length, 1)
+    assert.match(told[0] ?? '', /not permitted to log in/)
+    // Whatever it answers is an answer: here, that there is nothing of ours in it.
+    await waitForDatabase(target)
+  })
+
+  test('that never answers is waited for until whoever waits has enough; what is no URL is not', async () => {
+    const target = { engine: 'postgres', url: 'postgresql://u@/d?host=/nonexistent' } as const
+    const stop = new AbortController()
+    await assert.rejects(waitForDatabase(target, { signal: stop.signal, onWaiting: () => stop.abort() }), {
+      name: 'AbortError',
+    })
+    await assert.rejects(waitForDatabase({ engine: 'postgres', url: 'nonsense://[' }), isStoreError('unavailable'))
   })
 
   test('works over TCP with a password, which no error repeats', async () => {

@@ -1,6 +1,7 @@
 // The only door to the database. Both engines keep every promise made here; nobody above asks which one it is.
 // Times are microseconds since 1970-01-01T00:00:00Z, as safe integers.
 
+import type { AuditEvent } from '@teleclaude/core/audit.ts'
 import type { Command, CommandKind } from '@teleclaude/core/command.ts'
 import type { Owner, Session, SessionExit, SessionId, SessionStatus, TerminalSize } from '@teleclaude/core/session.ts'
 import type { TranscriptChunk } from '@teleclaude/core/transcript.ts'
@@ -43,6 +44,7 @@ export interface Store {
   readonly sessions: SessionStore
   readonly transcripts: TranscriptStore
   readonly commands: CommandStore
+  readonly audit: AuditStore
   /** Resolves when a read reaches the database and comes back.
    *  @throws StoreError 'unavailable' */
   ping(): Promise<void>
@@ -141,9 +143,41 @@ export interface CommandStore {
   list(id: SessionId, limit: number): Promise<readonly Command[]>
 }
 
+/** An entry as it is stored: `bytes` are exactly those of `encodeAuditEntry`. */
+export type StoredAuditEntry = { readonly seq: number; readonly bytes: Uint8Array }
+
+/** The audit log, one per host. Entries are added and never changed or taken away: the database refuses both. */
+export interface AuditStore {
+  /** Appends in order, all or none, and returns the sequence number of the last once they are durable. Calls at the same
+   *  time share one commit.
+   *  @throws RangeError for an event that can't be recorded: too long, or not Unicode
+   *  @throws StoreError 'unavailable' when the commit's outcome is unknown: treat it as not appended. */
+  append(host: string, events: readonly [AuditEvent, ...AuditEvent[]], atUs: number): Promise<number>
+  /** The sequence number of the newest entry, 0 where there is none. */
+  headSeq(host: string): Promise<number>
+  /** In order, from the one after `afterSeq`; at least one where there is any, at most `limit`, up to some 4 MiB. */
+  read(
+    host: string,
+    options: { readonly afterSeq: number; readonly limit: number },
+  ): Promise<readonly StoredAuditEntry[]>
+  /** Up to which entry the sink has everything, 0 for none. */
+  readCursor(host: string, sink: string): Promise<number>
+  /** Never moves it back. */
+  moveCursor(host: string, sink: string, seq: number): Promise<void>
+  /** Really tries to change and to delete an entry, as the role that the store runs as, and takes everything back.
+   *  Returns what the database let through: nothing, where all is well. */
+  tryTampering(host: string): Promise<readonly Tampering[]>
+}
+
+export type Tampering = 'update' | 'delete' | 'truncate'
+
 /** The right to be the one instance of a host on a database. Held until released, or until the process ends. */
 export interface InstanceLock {
-  /** Resolves when the lock was lost without being released (the database connection broke): the instance has to stop. */
+  /** Throws while nobody knows whether the lock is held: the connection to the database broke, and the lock is asked for
+   *  again until it is held again or lost. A store that was opened with the lock asks this before each operation.
+   *  @throws StoreError 'unavailable' */
+  requireHeld(): void
+  /** Resolves when another instance has got the lock: this one has to stop. */
   readonly lost: Promise<StoreError>
   release(): Promise<void>
 }

@@ -1,20 +1,26 @@
 // One instance per host, on both real engines, with real processes that hold the lock.
 
 import assert from 'node:assert/strict'
+import type { ChildProcess } from 'node:child_process'
 import { stat, writeFile } from 'node:fs/promises'
+import { createInterface } from 'node:readline'
 import { after, before, describe, test } from 'node:test'
-import pg from 'pg'
-import { startPostgres } from '../../test/support/postgres-server.ts'
+import { setTimeout as wait } from 'node:timers/promises'
+import { inspect } from 'node:util'
+import { z } from 'zod'
+import { startPostgres, type TestPostgres } from '../../test/support/postgres-server.ts'
 import type { InstanceLock, LockHolder, StoreTarget } from './contract.ts'
 import { StoreError } from './contract.ts'
 import { acquireInstanceLock, migrate, openStore } from './open.ts'
-import { parseServer } from './postgres/connection.ts'
+import { parseServer, translateClientError } from './postgres/connection.ts'
 import { acquireLock } from './postgres/lock.ts'
 import {
   ending,
   engineNames,
   firstLine,
   isStoreError,
+  newSession,
+  queryRows,
   spawnScript,
   startEngine,
   type TestEngine,
@@ -128,40 +134,253 @@ describe("the instance's lock on a PostgreSQL server", () => {
     for (const lock of locks) await lock.release()
   })
 
-  test('the lock is lost when its connection is cut, and when the server dies', async () => {
-    await using server = await startPostgres({ own: true })
-    const url = await server.createDatabase()
-    const target = { engine: 'postgres', url } as const
-    await migrate(target)
-    const cut = await acquireInstanceLock(target, holder)
-    const client = new pg.Client({ connectionString: url })
-    await client.connect()
-    await client.query(
-      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'teleclaude-api%'",
-    )
-    await client.end()
-    assert.equal((await cut.lost).code, 'unavailable')
-    await cut.release()
-    const killed = await acquireInstanceLock(target, holder)
-    assert.ok(server.pid)
-    process.kill(server.pid, 'SIGKILL')
-    assert.equal((await killed.lost).code, 'unavailable')
-    await killed.release()
-  })
+  describe('that goes away', () => {
+    let server: TestPostgres
+    before(async () => {
+      server = await startPostgres({ own: true })
+    })
+    after(() => server.stop())
 
-  test('the lock counts as lost when the server says nothing any more', async () => {
-    await using server = await startPostgres({ own: true })
-    const url = await server.createDatabase()
-    const lock = await acquireLock(parseServer(url), holder, { heartbeatMs: 50, heartbeatTimeoutMs: 200 })
-    const client = new pg.Client({ connectionString: url })
-    await client.connect()
-    const { rows } = await client.query(
-      "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'teleclaude-api%'",
-    )
-    await client.end()
-    process.kill(rows[0].pid, 'SIGSTOP')
-    assert.match((await lock.lost).message, /cannot go on/)
-    await lock.release()
-    process.kill(rows[0].pid, 'SIGCONT')
+    const patience = { heartbeatMs: 50, answerMs: 300, retryMs: 20 }
+
+    /** A lock, a store that was opened with it, and the server's process that keeps the lock. */
+    async function holdOnNewDatabase() {
+      const target = { engine: 'postgres', url: await server.createDatabase() } as const
+      await migrate(target)
+      const lock = await acquireLock(parseServer(target.url), holder, patience)
+      const store = await openStore(target, { lock })
+      await store.ping()
+      return { target, lock, store, backend: await backendOf(target, 'teleclaude-api%') }
+    }
+
+    test('is used no more while the lock is away, and again when it is back', async () => {
+      const { target, lock, store, backend } = await holdOnNewDatabase()
+      await queryRows(target, `SELECT pg_terminate_backend(${backend})`)
+      await until(() => !isHeld(lock))
+      await assert.rejects(store.ping(), isStoreError('unavailable', /holds this host's lock broke; it is being asked/))
+      await assert.rejects(store.sessions.create(newSession()), isStoreError('unavailable'))
+      await until(() => isHeld(lock))
+      await store.ping()
+      await assert.rejects(acquireInstanceLock(target, holder), isStoreError('lock-held'))
+      await lock.release()
+      await assert.rejects(store.ping(), isStoreError('unavailable', /released/))
+      await store.close()
+    })
+
+    test('comes back after a crash, and nothing is written before the lock is held again', async () => {
+      const { target, lock, store } = await holdOnNewDatabase()
+      const victim = await backendOf(target, 'teleclaude')
+      // PostgreSQL takes down everybody when one of its processes is killed, and starts anew.
+      process.kill(victim, 'SIGKILL')
+      await until(() => !isHeld(lock))
+      await assert.rejects(store.sessions.create(newSession()), isStoreError('unavailable'))
+      await until(() => isHeld(lock))
+      await assert.rejects(acquireInstanceLock(target, holder), isStoreError('lock-held'))
+      await store.ping()
+      await lock.release()
+      await store.close()
+    })
+
+    test('is not waited for when it is frozen, and its old session of ours is no other instance', async () => {
+      const { target, lock, store, backend } = await holdOnNewDatabase()
+      process.kill(backend, 'SIGSTOP')
+      await until(() => !isHeld(lock))
+      const startedMs = performance.now()
+      await assert.rejects(store.ping(), isStoreError('unavailable'))
+      assert.ok(performance.now() - startedMs < 1_000)
+      // Until it thaws, the frozen session keeps the lock: whoever asks finds it held, the instance itself, too.
+      await assert.rejects(acquireInstanceLock(target, holder), isStoreError('lock-held'))
+      process.kill(backend, 'SIGCONT')
+      await until(() => isHeld(lock))
+      assert.equal(await heldBy(lock), 'nobody')
+      await store.ping()
+      await lock.release()
+      await store.close()
+    })
+
+    test('as a whole, frozen and thawed, leaves the lock with its instance', async () => {
+      const { target, lock, store, backend } = await holdOnNewDatabase()
+      assert.ok(server.pid)
+      for (const pid of [server.pid, backend]) process.kill(pid, 'SIGSTOP')
+      await until(() => !isHeld(lock))
+      for (const pid of [server.pid, backend]) process.kill(pid, 'SIGCONT')
+      await until(() => isHeld(lock))
+      await assert.rejects(acquireInstanceLock(target, holder), isStoreError('lock-held'))
+      await lock.release()
+      await store.close()
+    })
+
+    test('a lock that is away is released all the same', async () => {
+      const { target, lock, store, backend } = await holdOnNewDatabase()
+      process.kill(backend, 'SIGSTOP')
+      await until(() => !isHeld(lock))
+      await lock.release()
+      assert.throws(() => lock.requireHeld(), isStoreError('unavailable', /released/))
+      process.kill(backend, 'SIGCONT')
+      await (await acquireOnceFreed(target)).release()
+      await store.close()
+    })
+
+    test('an instance that stood still meanwhile stops, naming the one that took over', async () => {
+      const target = { engine: 'postgres', url: await server.createDatabase() } as const
+      const child = spawnScript(lostScript, JSON.stringify(target), JSON.stringify(holder))
+      const lines = linesOf(child)
+      assert.equal(await lines.next(), 'held')
+      child.kill('SIGSTOP')
+      await queryRows(target, `SELECT pg_terminate_backend(${await backendOf(target, 'teleclaude-api%')})`)
+      const lock = await acquireOnceFreed(target)
+      child.kill('SIGCONT')
+      const said = new RegExp(`^lock-held .*teleclaude-api pid ${process.pid} .*holds the lock of host build-box now`)
+      assert.match(await lines.next(), said)
+      assert.equal(await ending(child), 0)
+      lock.requireHeld()
+      await lock.release()
+    })
+
+    test('two instances are never both the one, however often the server crashes', async (t) => {
+      const target = { engine: 'postgres', url: await server.createDatabase() } as const
+      await migrate(target)
+      const writers = ['a', 'b'].map((name) => spawnScript(writingScript, JSON.stringify(target), name))
+      t.after(() => writers.map((writer) => writer.kill('SIGKILL')))
+      const periods: { readonly name: string; readonly fromNs: bigint; readonly toNs: bigint }[] = []
+      const reading = writers.map(async (writer) => {
+        for (const lines = linesOf(writer); ; ) {
+          const line = await lines.next()
+          if (line === '') return
+          const [name = '', fromNs = '', toNs = ''] = line.split(' ')
+          periods.push({ name, fromNs: BigInt(fromNs), toNs: BigInt(toNs) })
+        }
+      })
+      for (let crash = 0; crash < 6; crash += 1) {
+        const before = await countSessions(target)
+        while ((await countSessions(target)) < before + 5) await turn()
+        process.kill(await backendOf(target, crash % 2 === 0 ? 'teleclaude' : 'writer%'), 'SIGKILL')
+      }
+      const last = await countSessions(target)
+      while ((await countSessions(target)) < last + 5) await turn()
+      for (const writer of writers) writer.kill('SIGTERM')
+      await Promise.all(reading)
+      const inOrder = periods.toSorted((a, b) => (a.fromNs < b.fromNs ? -1 : 1))
+      assert.ok(inOrder.length >= 6, inspect(inOrder))
+      for (const [index, { fromNs }] of inOrder.entries()) {
+        const previous = inOrder[index - 1]
+        assert.ok(previous === undefined || previous.toNs < fromNs, inspect(inOrder))
+      }
+    })
   })
 })
+
+/** Says when it is lost, and why. */
+const lostScript = `
+  import { acquireInstanceLock } from './open.ts'
+  const [target, holder] = process.argv.slice(1).map((text) => JSON.parse(text))
+  const lock = await acquireInstanceLock(target, { ...holder, pid: process.pid })
+  console.log('held')
+  const alive = setInterval(() => {}, 1_000_000)
+  const error = await lock.lost
+  console.log(error.code, error.message)
+  clearInterval(alive)
+  await lock.release()`
+
+/** Writes as fast as it can while it is the one, and prints each time from when to when it was (the clock is the
+ *  system's). An instance that has lost the lock begins again as another one. */
+const writingScript = `
+  import { acquireInstanceLock, openStore } from './open.ts'
+  import { newSession } from './test-engines.ts'
+  const target = JSON.parse(process.argv[1])
+  const name = process.argv[2]
+  let stopping = false
+  process.on('SIGTERM', () => { stopping = true })
+  while (!stopping) {
+    let lock
+    try {
+      lock = await acquireInstanceLock(target, { host: 'h', pid: process.pid, program: 'writer ' + name })
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 5))
+      continue
+    }
+    let isOver = false
+    lock.lost.then(() => { isOver = true })
+    let store, fromNs, toNs
+    const end = () => {
+      if (fromNs !== undefined) console.log(name, String(fromNs), String(toNs))
+      fromNs = undefined
+    }
+    while (!isOver && !stopping) {
+      try {
+        lock.requireHeld()
+        toNs = process.hrtime.bigint()
+        fromNs ??= toNs
+      } catch {
+        end()
+      }
+      try {
+        store ??= await openStore(target, { lock })
+        await store.sessions.create(newSession({ title: name }))
+      } catch {
+        await new Promise((resolve) => setImmediate(resolve))
+      }
+    }
+    end()
+    await store?.close()
+    await lock.release()
+  }`
+
+const turn = () => wait(10)
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await turn()
+}
+
+function isHeld(lock: InstanceLock): boolean {
+  try {
+    lock.requireHeld()
+    return true
+  } catch (error) {
+    return !isStoreError('unavailable')(error)
+  }
+}
+
+/** Who else the lock was lost to, so far. */
+function heldBy(lock: InstanceLock): Promise<string> {
+  return Promise.race([lock.lost.then(({ message }) => message), Promise.resolve('nobody')])
+}
+
+/** The server is being asked while it may be crashing. */
+async function ask<T>(target: StoreTarget, statement: string, row: z.ZodType<T>): Promise<T> {
+  for (;;) {
+    try {
+      const [found] = await queryRows(target, statement)
+      const parsed = row.safeParse(found)
+      if (parsed.success) return parsed.data
+    } catch (error) {
+      const translated = translateClientError(error, 'the database')
+      if (!(translated instanceof StoreError && translated.code === 'unavailable')) throw error
+    }
+    await turn()
+  }
+}
+
+async function backendOf(target: StoreTarget, applicationName: string): Promise<number> {
+  const statement = `
+    SELECT pid FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name LIKE '${applicationName}' ORDER BY backend_start LIMIT 1`
+  return (await ask(target, statement, z.object({ pid: z.int() }))).pid
+}
+
+async function countSessions(target: StoreTarget): Promise<number> {
+  const statement = 'SELECT count(*)::integer AS count FROM sessions'
+  return (await ask(target, statement, z.object({ count: z.int() }))).count
+}
+
+function linesOf(child: ChildProcess) {
+  if (child.stdout === null) throw new TypeError('cannot read from a process without a standard output')
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+  return {
+    /** Empty where there are no more. */
+    async next(): Promise<string> {
+      const { value, done } = await lines.next()
+      return done === true ? '' : value
+    },
+  }
+}

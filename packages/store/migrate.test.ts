@@ -2,12 +2,13 @@
 
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import Database from 'better-sqlite3'
 import type { StoreTarget } from './contract.ts'
+import { migrationsDirectory } from './migrations.ts'
 import { migrate, openStore, readMigrationState } from './open.ts'
 import {
   ending,
@@ -18,6 +19,9 @@ import {
   startEngine,
   type TestEngine,
 } from './test-engines.ts'
+
+/** The names of all migrations there are. */
+const everything = (await readdir(migrationsDirectory)).sort()
 
 const root = await mkdtemp(join(tmpdir(), 'teleclaude-migrations-'))
 after(() => rm(root, { recursive: true }))
@@ -87,14 +91,14 @@ for (const engineName of engineNames) {
       await assert.rejects(openStore(target), isStoreError('schema-older', /apply the migrations/))
       assert.deepEqual(await readMigrationState(target), {
         applied: [],
-        pending: ['0001_sessions'],
+        pending: everything,
         edited: [],
         unknown: [],
       })
-      assert.deepEqual((await migrate(target)).applied, ['0001_sessions'])
+      assert.deepEqual((await migrate(target)).applied, everything)
       assert.deepEqual((await migrate(target)).applied, [])
       assert.deepEqual(await readMigrationState(target), {
-        applied: ['0001_sessions'],
+        applied: everything,
         pending: [],
         edited: [],
         unknown: [],
@@ -119,7 +123,7 @@ for (const engineName of engineNames) {
       await queryRows(target, "UPDATE teleclaude_migrations SET checksum = 'sha256:another'")
       for (const use of [openStore, migrate])
         await assert.rejects(use(target), isStoreError('migration-edited', /0001_sessions/))
-      assert.deepEqual((await readMigrationState(target)).edited, ['0001_sessions'])
+      assert.deepEqual((await readMigrationState(target)).edited, everything)
     })
 
     test('a failing migration keeps nothing of itself and all before it, and can be mended', async () => {

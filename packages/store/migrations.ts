@@ -24,7 +24,7 @@ export type Migration = {
   readonly transactional: boolean
 }
 
-export type AppliedMigration = { readonly name: string; readonly checksum: string }
+export type AppliedMigration = { readonly name: string; readonly checksum: string; readonly appliedAtUs: number }
 
 /** Names of migrations, in order. */
 export type MigrationState = {

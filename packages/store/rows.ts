@@ -5,6 +5,7 @@ import { type Session, type SessionExit, type SessionId, sessionStatuses } from 
 import { chunkKinds } from '@teleclaude/core/transcript.ts'
 import { z } from 'zod'
 import { chunkCodecs, type StoredChunk } from './chunk-codec.ts'
+import type { StoredAuditEntry } from './contract.ts'
 
 const time = z.int().min(0)
 
@@ -129,5 +130,12 @@ export function toCommand(row: z.infer<typeof commandRow>): Command {
     finishedAtUs: row.finished_at,
   }
 }
+
+export const seqRow = z.strictObject({ seq: z.int() })
+
+export const auditEntryRow = z.strictObject({
+  seq: z.int(),
+  bytes: z.instanceof(Uint8Array),
+}) satisfies z.ZodType<StoredAuditEntry>
 
 export const expiredReason = 'nobody took it before it expired'

@@ -26,6 +26,10 @@ export function requireNewSession(session: NewSession): void {
   for (const argument of session.argv) requireText(argument, "the session's arguments")
 }
 
+export function requireHost(host: string): void {
+  requireText(host, "the audit log's host", maxNameLength)
+}
+
 export function requireNewCommand(command: NewCommand): void {
   requireText(command.requestedBy, "the command's requester", maxNameLength)
 }

@@ -2,14 +2,18 @@
 
 import { type DatabasePool, sql } from 'slonik'
 import { z } from 'zod'
-import type { Store } from '../contract.ts'
+import { createAuditQueue } from '../audit-queue.ts'
+import type { InstanceLock, Store } from '../contract.ts'
 import type { Engine } from '../engine.ts'
 import { createGate } from '../gate.ts'
 import { compareMigrations, requireCurrent } from '../migrations.ts'
+import { appendAudit, headSeq, moveCursor, readAudit, readCursor, tryTampering } from './audit.ts'
+import { listenForAudit } from './audit-hints.ts'
 import { enqueueCommand, expireCommands, finishCommand, listCommands, takeCommand } from './commands.ts'
-import { openPool, parseServer, translateError } from './connection.ts'
+import { openPool, parseServer, type Server, translateError } from './connection.ts'
 import { acquireLock } from './lock.ts'
 import { applyMigrations, readApplied } from './migrate.ts'
+import { applyPrivileges, readPrivilegeState } from './privileges.ts'
 import {
   createSession,
   endSession,
@@ -25,20 +29,29 @@ import { appendChunks, lastSeq, readChunks } from './transcripts.ts'
 export function postgresEngine(url: string): Engine {
   const server = parseServer(url)
   return {
-    async open(known) {
+    async open(known, lock) {
       requireCurrent(compareMigrations(known, await readApplied(server)), server.where)
-      return createPostgresStore(await openPool(server), server.where)
+      return createPostgresStore(await openPool(server), server, lock)
     },
     readMigrationState: async (known) => compareMigrations(known, await readApplied(server)),
+    readApplied: () => readApplied(server),
     migrate: (known, onProgress) => applyMigrations(server, known, onProgress),
     acquireInstanceLock: (holder) => acquireLock(server, holder),
+    readPrivilegeState: () => readPrivilegeState(server),
+    applyPrivileges: () => applyPrivileges(server),
+    listenForAudit: (host, listener) => listenForAudit(server, host, listener),
   }
 }
 
 const pingRow = z.strictObject({ answer: z.literal(1) })
 
-function createPostgresStore(pool: DatabasePool, where: string): Store {
-  const { run, close } = createGate(where, (error) => translateError(error, where))
+function createPostgresStore(pool: DatabasePool, server: Server, lock: InstanceLock | null): Store {
+  const { run, close } = createGate(server.where, (error) => translateError(error, server.where), lock)
+  const append = createAuditQueue(async (host, pending) => {
+    // It may have waited for a group before it.
+    lock?.requireHeld()
+    return appendAudit(pool, host, pending)
+  })
   return {
     sessions: {
       create: (session) => run(() => createSession(pool, session)),
@@ -60,6 +73,14 @@ function createPostgresStore(pool: DatabasePool, where: string): Store {
       finish: (commandId, outcome) => run(() => finishCommand(pool, commandId, outcome)),
       expire: (atUs) => run(() => expireCommands(pool, atUs)),
       list: (id, limit) => run(() => listCommands(pool, id, limit)),
+    },
+    audit: {
+      append: (host, events, atUs) => run(() => append(host, events, atUs)),
+      headSeq: (host) => run(() => headSeq(pool, host)),
+      read: (host, options) => run(() => readAudit(pool, host, options)),
+      readCursor: (host, sink) => run(() => readCursor(pool, host, sink)),
+      moveCursor: (host, sink, seq) => run(() => moveCursor(pool, host, sink, seq)),
+      tryTampering: (host) => run(() => tryTampering(server, host)),
     },
     ping: () =>
       run(async () => {

@@ -40,7 +40,7 @@ export async function queryClient<Row extends z.ZodType>(
 const noRow = z.strictObject({})
 const lockPollMs = 100
 
-async function usingClient<T>(server: Server, use: (client: pg.Client) => Promise<T>): Promise<T> {
+export async function usingClient<T>(server: Server, use: (client: pg.Client) => Promise<T>): Promise<T> {
   const client = await connectClient(server, 'teleclaude migrations')
   try {
     return await use(client)
@@ -55,7 +55,11 @@ export function readApplied(server: Server): Promise<readonly AppliedMigration[]
 }
 
 const nameRow = z.strictObject({ name: z.string() })
-const ledgerRow = z.strictObject({ name: z.string(), checksum: z.string() })
+const ledgerRow = z.strictObject({
+  name: z.string(),
+  checksum: z.string(),
+  appliedAtUs: z.string().transform(Number).pipe(z.int()),
+})
 
 async function readLedger(client: pg.Client, where: string): Promise<readonly AppliedMigration[]> {
   // What an extension brought along says nothing about whose database this is.
@@ -76,7 +80,14 @@ async function readLedger(client: pg.Client, where: string): Promise<readonly Ap
     )
   )
     return []
-  return queryClient(client, where, ledgerRow, `SELECT name, checksum FROM ${ledgerTable} ORDER BY name`)
+  return queryClient(
+    client,
+    where,
+    ledgerRow,
+    `
+    SELECT name, checksum, floor(extract(epoch FROM applied_at) * 1000000)::bigint::text AS "appliedAtUs"
+    FROM ${ledgerTable} ORDER BY name`,
+  )
 }
 
 export function applyMigrations(
@@ -86,7 +97,7 @@ export function applyMigrations(
 ): Promise<readonly string[]> {
   return usingClient(server, async (client) => {
     requireApplicable(compareMigrations(known, await readLedger(client, server.where)), server.where)
-    await lock(client, server.where)
+    await lockMigrations(client, server.where)
     onProgress?.({ step: 'locked' })
     const state = compareMigrations(known, await readLedger(client, server.where))
     requireApplicable(state, server.where)
@@ -113,7 +124,7 @@ const lockedRow = z.strictObject({ locked: z.boolean() })
 
 /** Asks again and again rather than waiting inside one query: whoever waits there holds a snapshot, and CREATE INDEX
  *  CONCURRENTLY, run by the lock's holder, waits for everybody who holds one. The lock ends with the connection. */
-async function lock(client: pg.Client, where: string): Promise<void> {
+export async function lockMigrations(client: pg.Client, where: string): Promise<void> {
   for (;;) {
     const [row] = await queryClient(client, where, lockedRow, 'SELECT pg_try_advisory_lock($1) AS locked', [
       lockKey('migrations'),

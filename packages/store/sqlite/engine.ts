@@ -1,9 +1,11 @@
 // The SQLite engine: the store and what belongs to it, over one file.
 
-import { type Store, StoreError } from '../contract.ts'
+import { createAuditQueue } from '../audit-queue.ts'
+import { type InstanceLock, type Store, StoreError } from '../contract.ts'
 import type { Engine } from '../engine.ts'
 import { createGate } from '../gate.ts'
 import { compareMigrations, requireCurrent } from '../migrations.ts'
+import { appendAudit, headSeq, moveCursor, readAudit, readCursor, tryTampering } from './audit.ts'
 import { enqueueCommand, expireCommands, finishCommand, listCommands, takeCommand } from './commands.ts'
 import { type Connection, describeFile, openConnection, translateError } from './connection.ts'
 import { acquireLock } from './lock.ts'
@@ -32,7 +34,7 @@ export function sqliteEngine(file: string): Engine {
   }
 
   return {
-    open: (known) =>
+    open: (known, lock) =>
       translated(() => {
         const applied = readApplied(file)
         if (applied === null) {
@@ -42,16 +44,26 @@ export function sqliteEngine(file: string): Engine {
           )
         }
         requireCurrent(compareMigrations(known, applied), where)
-        return createSqliteStore(openConnection(file), where)
+        return createSqliteStore(openConnection(file), where, lock)
       }),
     readMigrationState: (known) => translated(() => compareMigrations(known, readApplied(file) ?? [])),
+    readApplied: () => translated(() => readApplied(file) ?? []),
     migrate: (known, onProgress) => translated(() => applyMigrations(file, known, onProgress)),
     acquireInstanceLock: (holder) => translated(() => acquireLock(file, holder)),
+    // A file has an owner and a mode, and no roles.
+    readPrivilegeState: async () => ({ roles: [], differences: [] }),
+    applyPrivileges: async () => ({ mended: [], left: [] }),
+    listenForAudit: () => ({
+      async close() {
+        // There is no channel that could be open.
+      },
+    }),
   }
 }
 
-export function createSqliteStore(connection: Connection, where: string): Store {
-  const { run, close } = createGate(where, (error) => translateError(error, where))
+export function createSqliteStore(connection: Connection, where: string, lock: InstanceLock | null): Store {
+  const { run, close } = createGate(where, (error) => translateError(error, where), lock)
+  const append = createAuditQueue(async (host, pending) => appendAudit(connection, host, pending))
   return {
     sessions: {
       create: (session) => run(() => createSession(connection, session)),
@@ -73,6 +85,14 @@ export function createSqliteStore(connection: Connection, where: string): Store 
       finish: (commandId, outcome) => run(() => finishCommand(connection, commandId, outcome)),
       expire: (atUs) => run(() => expireCommands(connection, atUs)),
       list: (id, limit) => run(() => listCommands(connection, id, limit)),
+    },
+    audit: {
+      append: (host, events, atUs) => run(() => append(host, events, atUs)),
+      headSeq: (host) => run(() => headSeq(connection, host)),
+      read: (host, options) => run(() => readAudit(connection, host, options)),
+      readCursor: (host, sink) => run(() => readCursor(connection, host, sink)),
+      moveCursor: (host, sink, seq) => run(() => moveCursor(connection, host, sink, seq)),
+      tryTampering: (host) => run(() => tryTampering(connection, host)),
     },
     ping: () =>
       run(() => {

@@ -37,8 +37,11 @@ export function acquireLock(file: string, holder: LockHolder): InstanceLock {
     throw translateError(error, `the lock ${lockFile}`)
   }
   return {
+    requireHeld() {
+      // Always: the kernel takes a file's lock from nobody.
+    },
     lost: new Promise(() => {
-      // Never: the kernel takes a file's lock from nobody.
+      // Never, for the same reason.
     }),
     async release() {
       if (!db.open) return

@@ -19,7 +19,7 @@ import { createFile, describeFile, openConnection, translateError, writeTransact
 const lockTimeoutMs = 60_000
 
 const names = z.array(z.strictObject({ name: z.string() }))
-const ledger = z.array(z.strictObject({ name: z.string(), checksum: z.string() }))
+const ledger = z.array(z.strictObject({ name: z.string(), checksum: z.string(), appliedAtUs: z.int() }))
 
 /** What is applied, without changing a byte of the file: it may be somebody else's. Null where there is no file.
  *  @throws StoreError 'not-a-database' */
@@ -50,7 +50,9 @@ function readLedger(db: Database.Database, where: string): readonly AppliedMigra
     )
   )
     return []
-  return ledger.parse(db.prepare(`SELECT name, checksum FROM ${ledgerTable} ORDER BY name`).all())
+  return ledger.parse(
+    db.prepare(`SELECT name, checksum, applied_at AS "appliedAtUs" FROM ${ledgerTable} ORDER BY name`).all(),
+  )
 }
 
 export function applyMigrations(

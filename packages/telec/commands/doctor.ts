@@ -2,13 +2,13 @@
 
 import { homedir } from 'node:os'
 import { findSocket, singleUserLayout } from '@teleclaude/config/layout.ts'
+import { paint, wantsColour } from '@teleclaude/core/style.ts'
 import { neutralise } from '@teleclaude/core/terminal-text.ts'
 import { checkDaemon } from '../doctor/daemon.ts'
 import type { Finding } from '../doctor/finding.ts'
 import { checkMachine } from '../doctor/machine.ts'
-import { checkState, settingsCheck } from '../doctor/state.ts'
+import { checkRunnerState, checkState, settingsCheck } from '../doctor/state.ts'
 import { exitCodes } from '../failure.ts'
-import { paint, wantsColour } from '../output/style.ts'
 
 const styles = { ok: 'green', warn: 'yellow', fail: 'red' } as const
 
@@ -17,11 +17,10 @@ export async function doctor(options: { readonly socket?: string; readonly json:
   const home = homedir()
   const layout = singleUserLayout(home)
   const found = findSocket({ flag: options.socket, env: process.env, home })
-  const findings = [
-    ...(await checkMachine(home, process.env)),
-    ...checkState(layout, process.env),
-    ...(await checkDaemon(found, layout)),
-  ]
+  const machine = await checkMachine(home, process.env)
+  const daemon = await checkDaemon(found, layout)
+  const state = daemon.isSystem ? checkRunnerState(layout) : checkState(layout, process.env)
+  const findings = [...machine, ...state, ...daemon.findings]
   const failed = findings.filter((finding) => finding.state === 'fail')
   process.stdout.write(options.json ? `${JSON.stringify({ ok: failed.length === 0, findings })}\n` : format(findings))
   if (failed.length === 0) return 0
@@ -31,7 +30,7 @@ export async function doctor(options: { readonly socket?: string; readonly json:
 function format(findings: readonly Finding[]): string {
   const width = Math.max(...findings.map((finding) => finding.check.length))
   const lines = findings.map(({ check, state, what, mend }) => {
-    const label = paint(state.padEnd(4), styles[state], wantsColour(process.stdout))
+    const label = paint(state.padEnd(4), styles[state], wantsColour(process.stdout, process.env))
     const line = `${label}  ${check.padEnd(width)}  ${neutralise(what)}\n`
     return mend === null ? line : `${line}${' '.repeat(width + 8)}mend: ${neutralise(mend)}\n`
   })

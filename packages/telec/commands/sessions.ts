@@ -9,10 +9,10 @@ import { shellQuote } from '@teleclaude/config/shell-quote.ts'
 import type { CommandView, SessionView } from '@teleclaude/core/api.ts'
 import type { ToViewer } from '@teleclaude/core/link.ts'
 import { viewerProtocol } from '@teleclaude/core/protocol.ts'
+import { paint, wantsColour } from '@teleclaude/core/style.ts'
+import { type Column, renderTable } from '@teleclaude/core/table.ts'
 import { neutralise } from '@teleclaude/core/terminal-text.ts'
 import { exitCodes, Failure } from '../failure.ts'
-import { paint, wantsColour } from '../output/style.ts'
-import { type Column, renderTable } from '../output/table.ts'
 import { age } from '../output/time.ts'
 import { type ServiceOptions, withClient, withService } from '../service.ts'
 
@@ -71,7 +71,9 @@ export async function show(id: string, options: Output): Promise<number> {
   const shown = [...facts, ...commands.map((command) => ['request', describeCommand(command)] as const)]
   for (const [name, value] of shown) {
     if (value !== null)
-      process.stdout.write(`${paint(name.padEnd(12), 'bold', wantsColour(process.stdout))} ${neutralise(value)}\n`)
+      process.stdout.write(
+        `${paint(name.padEnd(12), 'bold', wantsColour(process.stdout, process.env))} ${neutralise(value)}\n`,
+      )
   }
   return 0
 }
@@ -107,7 +109,7 @@ export async function transcript(id: string, options: TranscriptOptions): Promis
       `cannot show the raw transcript on a terminal: its bytes could do anything to it\n${next}`,
     )
   }
-  const colour = wantsColour(process.stdout) ? 'true' : 'false'
+  const colour = wantsColour(process.stdout, process.env) ? 'true' : 'false'
   const answer = await withService(options, async (client) => {
     const session = await findSession(client, id)
     return client.readTranscript(session.id, { format: options.format, colour, version: options.castVersion })
@@ -183,7 +185,7 @@ async function watchEnd(client: Client, id: string): Promise<{ readonly ended: P
 
 /** One table, so that its columns align throughout, with each project's name above its sessions. */
 function formatByProject(sessions: readonly SessionView[]): string {
-  const colour = wantsColour(process.stdout)
+  const colour = wantsColour(process.stdout, process.env)
   const idLength = uniqueLength(sessions.map((session) => session.id))
   const nowUs = Date.now() * 1000
   const columns: readonly Column<SessionView>[] = [

@@ -1,7 +1,7 @@
 // Tables on a terminal: aligned by the columns that text takes there, and never wider than it.
 
-import { displayWidth, neutralise, truncate } from '@teleclaude/core/terminal-text.ts'
 import { paint, type Style } from './style.ts'
+import { displayWidth, neutralise, truncate } from './terminal-text.ts'
 
 export type Column<Row> = {
   readonly title: string

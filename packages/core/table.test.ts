@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { stripVTControlCharacters } from 'node:util'
-import { displayWidth } from '@teleclaude/core/terminal-text.ts'
 import fc from 'fast-check'
 import { type Column, renderTable } from './table.ts'
+import { displayWidth } from './terminal-text.ts'
 
 type Row = { readonly id: string; readonly age: string; readonly title: string }
 

@@ -1,0 +1,332 @@
+// Each service's role can do what its service does, and nothing else: really tried, on a real server.
+
+import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+import type { SessionId } from '@teleclaude/core/session.ts'
+import pg from 'pg'
+import { z } from 'zod'
+import { startPostgres, type TestPostgres } from '../../../test/support/postgres-server.ts'
+import type { Store, StoreTarget } from '../contract.ts'
+import { applyPrivileges, migrate, openStore, readPrivilegeState } from '../open.ts'
+import { newSession, queryRows } from '../test-engines.ts'
+import { privileges } from './privileges.ts'
+
+let server: TestPostgres
+before(async () => {
+  server = await startPostgres({ own: true })
+  await asAdmin('postgres', 'CREATE ROLE teleclaude_owner LOGIN CREATEROLE')
+})
+after(() => server.stop())
+
+const as = (role: string, url: string) => url.replace('postgres@', `${role}@`)
+const at = (url: string): StoreTarget => ({ engine: 'postgres', url })
+
+async function asAdmin(database: string, statement: string): Promise<readonly unknown[]> {
+  return queryRows(at(server.url(database)), statement)
+}
+
+/** As PostgreSQL of the appliance has it before the migrator comes. */
+async function createOwnedDatabase() {
+  const url = await server.createDatabase()
+  const name = new URL(url).pathname.slice(1)
+  await asAdmin(name, `ALTER DATABASE ${name} OWNER TO teleclaude_owner`)
+  const owner = at(as('teleclaude_owner', url))
+  return { name, url, owner, admin: (statement: string) => asAdmin(name, statement) }
+}
+
+async function createReadyDatabase() {
+  const database = await createOwnedDatabase()
+  await migrate(database.owner)
+  assert.deepEqual((await applyPrivileges(database.owner)).left, [])
+  return database
+}
+
+const findings = async (target: StoreTarget) => (await readPrivilegeState(target)).differences.map(({ what }) => what)
+
+/** The SQLSTATE, or null where it was let through. Keeps nothing. */
+async function attempt(client: pg.Client, statement: string): Promise<string | null> {
+  await client.query('BEGIN')
+  try {
+    await client.query(statement)
+    return null
+  } catch (error) {
+    if (error instanceof pg.DatabaseError) return error.code ?? ''
+    throw error
+  } finally {
+    await client.query('ROLLBACK')
+  }
+}
+
+const insufficient = '42501'
+
+test('every table of the schema is named in the declaration, and nothing else is', async () => {
+  const { admin } = await createReadyDatabase()
+  const found = await admin(`SELECT tablename::text AS name FROM pg_tables WHERE schemaname = 'public' ORDER BY name`)
+  const named = new Set(Object.values(privileges).flatMap((tables) => Object.keys(tables)))
+  assert.deepEqual(
+    found,
+    [...named].sort().map((name) => ({ name })),
+  )
+})
+
+test('an owner without a superuser makes everything right, once', async () => {
+  const { owner, url } = await createOwnedDatabase()
+  await migrate(owner)
+  const first = await applyPrivileges(owner)
+  assert.ok(first.mended.length > 0)
+  assert.deepEqual(first.left, [])
+  assert.deepEqual(await findings(owner), [])
+  assert.deepEqual(await applyPrivileges(owner), { mended: [], left: [] })
+  // Whoever may log in at all sees the same.
+  assert.deepEqual(await findings(at(as('teleclaude_auditor', url))), [])
+})
+
+test('of several that apply at once all succeed', async () => {
+  const { owner } = await createOwnedDatabase()
+  await migrate(owner)
+  const all = await Promise.all([1, 2, 3, 4].map(() => applyPrivileges(owner)))
+  for (const { left } of all) assert.deepEqual(left, [])
+  assert.equal(all.filter(({ mended }) => mended.length > 0).length, 1)
+})
+
+describe('the role of the api', () => {
+  const id = crypto.randomUUID() as SessionId
+  const chunk = { seq: 1, kind: 'output', offsetUs: 0, bytes: new Uint8Array([65]) } as const
+  const event = {
+    action: 'service.started',
+    actor: { kind: 'service', name: 'api' },
+    session: null,
+    detail: {},
+  } as const
+  const operations: Record<string, (store: Store) => Promise<unknown>> = {
+    'sessions.create': ({ sessions }) => sessions.create(newSession({ id })),
+    'sessions.find': ({ sessions }) => sessions.find(id),
+    'sessions.list': ({ sessions }) => sessions.list({ scope: { kind: 'all' }, limit: 1 }),
+    'sessions.markRunning': ({ sessions }) => sessions.markRunning(id, 1_700_000_000_000_002),
+    'sessions.listLive': ({ sessions }) => sessions.listLive('testhost'),
+    'transcripts.append': ({ transcripts }) =>
+      transcripts.append([{ sessionId: id, chunks: [chunk], atUs: 1_700_000_000_000_003 }]),
+    'transcripts.lastSeq': ({ transcripts }) => transcripts.lastSeq(id),
+    'transcripts.read': ({ transcripts }) => transcripts.read(id, { afterSeq: 0, maxBytes: 1 }),
+    'commands.enqueue': ({ commands }) =>
+      commands.enqueue({
+        sessionId: id,
+        kind: 'stop',
+        force: false,
+        requestedBy: 'alice',
+        createdAtUs: 1_700_000_000_000_004,
+        expiresAtUs: 1_800_000_000_000_000,
+      }),
+    'commands.take': ({ commands }) => commands.take(id, 1_700_000_000_000_005),
+    'commands.finish': async ({ commands }) => {
+      const [command] = await commands.list(id, 1)
+      return commands.finish(command?.id ?? 0, { state: 'done', reason: null, atUs: 1_700_000_000_000_006 })
+    },
+    'commands.expire': ({ commands }) => commands.expire(1_700_000_000_000_007),
+    'commands.list': ({ commands }) => commands.list(id, 1),
+    'sessions.markLost': ({ sessions }) => sessions.markLost(id, 1_700_000_000_000_008),
+    'sessions.end': ({ sessions }) => sessions.end(id, { kind: 'exited', code: 0 }, 1_700_000_000_000_009),
+    'audit.append': ({ audit }) => audit.append('testhost', [event], 1_700_000_000_000_010),
+    'audit.headSeq': ({ audit }) => audit.headSeq('testhost'),
+    'audit.read': ({ audit }) => audit.read('testhost', { afterSeq: 0, limit: 1 }),
+    'audit.tryTampering': ({ audit }) => audit.tryTampering('testhost'),
+    ping: (store) => store.ping(),
+  }
+  /** These are the auditor's. */
+  const ofTheAuditor = ['audit.moveCursor', 'audit.readCursor']
+
+  test("can do every operation of the store but the auditor's own", async () => {
+    const { url } = await createReadyDatabase()
+    const store = await openStore(at(as('teleclaude_api', url)))
+    const all = Object.entries(store).flatMap(([name, value]) =>
+      typeof value === 'function' ? [name] : Object.keys(value).map((operation) => `${name}.${operation}`),
+    )
+    assert.deepEqual(
+      all.filter((name) => name !== 'close').sort(),
+      [...Object.keys(operations), ...ofTheAuditor].sort(),
+    )
+    const results: Record<string, unknown> = {}
+    for (const [name, run] of Object.entries(operations)) results[name] = await run(store)
+    assert.equal(results['commands.finish'], true)
+    assert.equal(results['sessions.end'], true)
+    assert.deepEqual(results['audit.tryTampering'], [])
+    await assert.rejects(store.audit.moveCursor('testhost', 'file', 1))
+    await store.close()
+  })
+})
+
+test('the role of the auditor reads the log, keeps its cursors, and sees nothing of the sessions', async () => {
+  const { url } = await createReadyDatabase()
+  const store = await openStore(at(as('teleclaude_auditor', url)))
+  assert.equal(await store.audit.headSeq('testhost'), 0)
+  assert.deepEqual(await store.audit.read('testhost', { afterSeq: 0, limit: 10 }), [])
+  await store.audit.moveCursor('testhost', 'file', 3)
+  await store.audit.moveCursor('testhost', 'file', 4)
+  assert.equal(await store.audit.readCursor('testhost', 'file'), 4)
+  await assert.rejects(store.sessions.list({ scope: { kind: 'all' }, limit: 1 }))
+  await store.close()
+})
+
+const namesSchema = z.array(z.object({ name: z.string() }))
+
+const attempts: Readonly<Record<string, (table: string, column: string) => string>> = {
+  SELECT: (table) => `SELECT FROM ${table} LIMIT 0`,
+  INSERT: (table) => `INSERT INTO ${table} DEFAULT VALUES`,
+  UPDATE: (table, column) => `UPDATE ${table} SET ${column} = ${column} WHERE false`,
+  DELETE: (table) => `DELETE FROM ${table} WHERE false`,
+  TRUNCATE: (table) => `TRUNCATE ${table} CASCADE`,
+  DROP: (table) => `DROP TABLE ${table} CASCADE`,
+  ALTER: (table) => `ALTER TABLE ${table} ADD COLUMN more text`,
+  'DISABLE TRIGGER': (table) => `ALTER TABLE ${table} DISABLE TRIGGER ALL`,
+  'CREATE INDEX': (table, column) => `CREATE INDEX ON ${table} (${column})`,
+  'CREATE RULE': (table) => `CREATE RULE never AS ON INSERT TO ${table} DO INSTEAD NOTHING`,
+  LOCK: (table) => `LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`,
+  VACUUM: (table) => `REINDEX TABLE ${table}`,
+}
+/** UPDATE brings the right to lock a table along (PostgreSQL manual, LOCK). */
+const impliedBy: Readonly<Record<string, string>> = { LOCK: 'UPDATE' }
+const updatable: Readonly<Record<string, string>> = { sessions: 'title', commands: 'reason', transcript_chunks: 'kind' }
+
+const elsewhere = [
+  'CREATE TABLE mine (id integer)',
+  'CREATE TEMPORARY TABLE mine (id integer)',
+  'CREATE SCHEMA mine',
+  'CREATE FUNCTION mine() RETURNS integer LANGUAGE sql AS $$SELECT 1$$',
+  'CREATE OR REPLACE FUNCTION refuse_audit_change() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN NULL; END$$',
+  'DROP FUNCTION refuse_audit_change() CASCADE',
+  'DROP TRIGGER audit_entries_stay ON audit_entries',
+  'SELECT refuse_audit_change()',
+  'CREATE ROLE mine',
+  'SET ROLE teleclaude_owner',
+  'SET ROLE postgres',
+  'ALTER ROLE CURRENT_USER SUPERUSER',
+  'ALTER ROLE CURRENT_USER CREATEROLE',
+  'SET session_replication_role = replica',
+  "COPY (SELECT 1) TO PROGRAM 'true'",
+  "COPY (SELECT 1) TO '/tmp/never'",
+  "SELECT pg_read_file('PG_VERSION')",
+  "SELECT pg_ls_dir('.')",
+  'SELECT * FROM pg_authid',
+  'ALTER SYSTEM SET fsync = off',
+  'ALTER DATABASE CURRENT OWNER TO CURRENT_USER',
+  'CREATE EXTENSION dblink',
+  'CREATE PUBLICATION mine',
+]
+
+for (const role of Object.keys(privileges)) {
+  test(`${role} is refused everything else, on every table and beside them`, async () => {
+    const { url, name, admin, owner } = await createReadyDatabase()
+    const tables = namesSchema.parse(
+      await admin(`SELECT tablename::text AS name FROM pg_tables WHERE schemaname = 'public'`),
+    )
+    const client = new pg.Client({ connectionString: as(role, url) })
+    await client.connect()
+    try {
+      for (const { name: table } of tables) {
+        const granted: readonly string[] = privileges[role]?.[table] ?? []
+        for (const [what, statement] of Object.entries(attempts)) {
+          const column = updatable[table] ?? (table === 'teleclaude_migrations' ? 'name' : 'seq')
+          const outcome = await attempt(client, statement(table, column))
+          const isGranted = granted.includes(impliedBy[what] ?? what)
+          assert.equal(outcome !== insufficient, isGranted, `${what} on ${table}: ${outcome}`)
+        }
+      }
+      for (const statement of elsewhere) {
+        const outcome = await attempt(client, statement.replace('DATABASE CURRENT', `DATABASE ${name}`))
+        // Some are refused because they can't be inside a transaction, before anybody's rights are looked at.
+        assert.ok(outcome === insufficient || outcome === '25001', `${statement}: ${outcome}`)
+      }
+      // PostgreSQL only warns that nothing was granted.
+      await client.query('GRANT ALL ON audit_entries TO PUBLIC')
+    } finally {
+      await client.end()
+    }
+    assert.deepEqual(await findings(owner), [])
+  })
+}
+
+test('nobody else may so much as connect', async () => {
+  const { url } = await createReadyDatabase()
+  await asAdmin('postgres', 'CREATE ROLE somebody LOGIN')
+  const client = new pg.Client({ connectionString: as('somebody', url) })
+  await assert.rejects(client.connect(), /permission denied for database/)
+})
+
+describe('what is too much is found, and taken back by applying again', () => {
+  for (const [what, statement, says] of [
+    [
+      'a right on a table',
+      'GRANT DELETE ON audit_entries TO teleclaude_api',
+      /teleclaude_api has DELETE on TABLE audit_en/,
+    ],
+    [
+      'a right that may be passed on',
+      'GRANT SELECT ON sessions TO teleclaude_api WITH GRANT OPTION',
+      /WITH GRANT OPTION/,
+    ],
+    ['a right on a column', 'GRANT UPDATE (entry) ON audit_entries TO teleclaude_api', /UPDATE \(entry\) on TABLE/],
+    [
+      "everybody's right",
+      'GRANT SELECT ON transcript_chunks TO PUBLIC',
+      /PUBLIC has SELECT on TABLE transcript_chunks/,
+    ],
+    ["everybody's schema", 'GRANT CREATE ON SCHEMA public TO PUBLIC', /PUBLIC has CREATE on SCHEMA public/],
+    [
+      'a right on a sequence',
+      'GRANT USAGE ON SEQUENCE commands_id_seq TO teleclaude_api',
+      /on SEQUENCE commands_id_seq/,
+    ],
+    ['a function of everybody', 'GRANT EXECUTE ON FUNCTION refuse_audit_change() TO PUBLIC', /EXECUTE on ROUTINE/],
+    ['a trigger that is off', 'ALTER TABLE audit_entries DISABLE TRIGGER ALL', /trigger audit_entries_stay/],
+    ['a trigger that can be told not to fire', 'ALTER TABLE audit_entries ENABLE TRIGGER ALL', /not always enabled/],
+    ['a trigger that is gone', 'DROP TRIGGER audit_entries_stay ON audit_entries', /trigger audit_entries_stay/],
+    [
+      'a right that is lacking',
+      'REVOKE INSERT ON audit_entries FROM teleclaude_api',
+      /lacks INSERT on TABLE audit_entries/,
+    ],
+    ['a role that may not log in', 'ALTER ROLE teleclaude_api NOLOGIN', /teleclaude_api may not log in/],
+    ['a role that inherits', 'ALTER ROLE teleclaude_api INHERIT', /too strong: it has INHERIT/],
+  ] as const) {
+    test(what, async () => {
+      const { owner, admin } = await createReadyDatabase()
+      await admin(statement)
+      const found = await findings(owner)
+      assert.equal(found.length, 1, found.join('\n'))
+      assert.match(found[0] ?? '', says)
+      const { mended, left } = await applyPrivileges(owner)
+      assert.deepEqual([mended.length, left], [1, []])
+      assert.deepEqual(await findings(owner), [])
+    })
+  }
+})
+
+describe('what only a superuser can mend is found, left, and mended by one', () => {
+  for (const [what, statement, undo, says] of [
+    [
+      'a superuser',
+      'ALTER ROLE teleclaude_api SUPERUSER',
+      'NOSUPERUSER',
+      /teleclaude_api is too strong: it has SUPERUSER/,
+    ],
+    ['one who passes row security', 'ALTER ROLE teleclaude_api BYPASSRLS', 'NOBYPASSRLS', /it has BYPASSRLS/],
+    ['a member of a mighty role', 'GRANT pg_write_all_data TO teleclaude_api', '', /a member of pg_write_all_data/],
+    ["somebody else's table", 'ALTER TABLE sessions OWNER TO postgres', '', /TABLE sessions belongs to postgres/],
+  ] as const) {
+    test(what, async () => {
+      const { owner, url, admin } = await createReadyDatabase()
+      await admin(statement)
+      try {
+        const { left } = await applyPrivileges(owner)
+        assert.equal(left.length, 1, left.map((difference) => difference.what).join('\n'))
+        assert.match(left[0]?.what ?? '', says)
+        assert.match((await findings(owner))[0] ?? '', says)
+        assert.deepEqual((await applyPrivileges(at(url))).left, [])
+        assert.deepEqual(await findings(owner), [])
+      } finally {
+        if (undo !== '') await admin(`ALTER ROLE teleclaude_api ${undo}`)
+        await admin('REVOKE pg_write_all_data FROM teleclaude_api')
+      }
+    })
+  }
+})
