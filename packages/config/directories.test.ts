@@ -14,7 +14,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { DirectoryError, ensurePrivateDirectory } from './directories.ts'
+import { DirectoryError, ensurePrivateDirectory, requireServiceDirectory } from './directories.ts'
 
 const isRoot = process.getuid?.() === 0
 
@@ -137,3 +137,30 @@ if (isRoot) {
     assert.ok(stdout.includes(path))
   })
 }
+
+test('a service’s directory is root’s or its own, and nobody else can put a socket there', (t) => {
+  const parent = mkdtempSync(join(tmpdir(), 'teleclaude-'))
+  t.after(() => rmSync(parent, { recursive: true }))
+  const path = join(parent, 'run')
+  const says = (pattern: RegExp) => assert.throws(() => requireServiceDirectory(path), pattern)
+  says(/it is not there; make it: sudo mkdir -p /)
+  writeFileSync(path, '')
+  says(/something else is there/)
+  rmSync(path)
+  symlinkSync(parent, path)
+  says(/symbolic link/)
+  rmSync(path)
+  mkdirSync(path)
+  for (const mode of [0o755, 0o700, 0o1775, 0o750]) {
+    chmodSync(path, mode)
+    requireServiceDirectory(path)
+  }
+  for (const mode of [0o777, 0o1777, 0o775, 0o757]) {
+    chmodSync(path, mode)
+    says(/others can write into it; close it: sudo chmod (o|go)-w /)
+  }
+  if (process.getuid?.() !== 0) return
+  chmodSync(path, 0o755)
+  chownSync(path, 12_345, 12_345)
+  says(/it belongs to uid 12345, who could put another socket in it/)
+})

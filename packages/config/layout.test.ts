@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { findSocket, singleUserLayout, systemSocket } from './layout.ts'
+import { findSocket, singleUserLayout, systemLayout } from './layout.ts'
 
 /** Two places where a socket may be, none of them there yet. */
 function places(t: TestContext) {
@@ -38,6 +38,8 @@ test('the flag comes before the variable, the variable before one’s own socket
   rmSync(own)
   assert.deepEqual(findSocket({ flag: undefined, env: {}, home, system }), { path: system, origin: 'system' })
   rmSync(system)
+  assert.deepEqual(findSocket({ flag: undefined, env: {}, home, system }), { path: system, origin: 'system' })
+  rmSync(dirname(system), { recursive: true })
   assert.deepEqual(findSocket({ flag: undefined, env: {}, home, system }), { path: own, origin: 'single-user' })
 })
 
@@ -50,12 +52,13 @@ test('what is at one’s own socket’s path counts, whatever it is', (t) => {
 
 test('relative paths become absolute, an empty variable is none, an empty flag does not fall through', (t) => {
   const { home, own, system } = places(t)
+  rmSync(dirname(system), { recursive: true })
   assert.equal(findSocket({ flag: 'a.sock', env: {}, home, system }).path, resolve('a.sock'))
   assert.equal(findSocket({ flag: undefined, env: { TELECLAUDE_SOCKET: '' }, home, system }).path, own)
   assert.equal(findSocket({ flag: '', env: {}, home, system }).origin, '--socket')
 })
 
 test('the system’s socket is never in a directory that everybody can write to', () => {
-  assert.equal(systemSocket('linux'), '/run/teleclaude/api.sock')
-  assert.equal(systemSocket('darwin'), '/usr/local/var/run/teleclaude/api.sock')
+  assert.equal(systemLayout('linux').socket, '/run/teleclaude/api.sock')
+  assert.equal(systemLayout('darwin').socket, '/usr/local/var/run/teleclaude/api.sock')
 })

@@ -1,7 +1,7 @@
 // Where things are. Every command of telec starts by this, so it imports nothing but Node.
 
 import { lstatSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 
 export type Layout = {
   /** Shared with the original TeleClaude, which keeps its documents here but its database elsewhere. */
@@ -30,9 +30,27 @@ export function singleUserLayout(home: string): Layout {
   }
 }
 
-/** Of the service that an admin installed for the whole machine. */
-export function systemSocket(platform: NodeJS.Platform): string {
-  return platform === 'darwin' ? '/usr/local/var/run/teleclaude/api.sock' : '/run/teleclaude/api.sock'
+export type SystemLayout = {
+  readonly configFile: string
+  /** Variables for the services, as dotenv reads them; the environment comes before it. */
+  readonly envFile: string
+  readonly runDir: string
+  readonly socket: string
+  readonly auditDir: string
+}
+
+/** System mode: of the service that an admin installed for the whole machine. */
+export function systemLayout(platform: NodeJS.Platform): SystemLayout {
+  const isMac = platform === 'darwin'
+  const etc = isMac ? '/usr/local/etc/teleclaude' : '/etc/teleclaude'
+  const runDir = isMac ? '/usr/local/var/run/teleclaude' : '/run/teleclaude'
+  return {
+    configFile: join(etc, 'config.yml'),
+    envFile: join(etc, '.env'),
+    runDir,
+    socket: join(runDir, 'api.sock'),
+    auditDir: isMac ? '/usr/local/var/log/teleclaude' : '/var/log/teleclaude',
+  }
 }
 
 /** What `sun_path` holds beside its final NUL (unix(7); sys/un.h on macOS). */
@@ -52,12 +70,18 @@ export type SocketSearch = {
 }
 
 /** Which socket a client talks to. What was asked for by name is taken as it is, there or not: falling back to another
- *  service could send words to the wrong one. An empty variable is none. The path is absolute. */
-export function findSocket({ flag, env, home, system = systemSocket(process.platform) }: SocketSearch): FoundSocket {
+ *  service could send words to the wrong one. Likewise a machine that has a directory for the system's socket has that service,
+ *  also in the moment of its restart. An empty variable is none. The path is absolute. */
+export function findSocket({
+  flag,
+  env,
+  home,
+  system = systemLayout(process.platform).socket,
+}: SocketSearch): FoundSocket {
   if (flag !== undefined) return { path: resolve(flag), origin: '--socket' }
   if (env.TELECLAUDE_SOCKET) return { path: resolve(env.TELECLAUDE_SOCKET), origin: 'TELECLAUDE_SOCKET' }
   const own = singleUserLayout(home).socket
-  if (!isThere(own) && isThere(system)) return { path: system, origin: 'system' }
+  if (!isThere(own) && isThere(dirname(system))) return { path: system, origin: 'system' }
   return { path: own, origin: 'single-user' }
 }
 

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { hostname } from 'node:os'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { ConfigError, readSettings, withoutPassword } from './settings.ts'
+import { ConfigError, describeFault } from './config-error.ts'
+import { readSettings, withoutPassword } from './settings.ts'
 
 function faultsOf(env: Record<string, string>): ConfigError {
   try {
@@ -13,6 +14,8 @@ function faultsOf(env: Record<string, string>): ConfigError {
   }
   throw new Error('the settings were taken')
 }
+
+const variablesOf = ({ faults }: ConfigError) => faults.map((fault) => ('variable' in fault ? fault.variable : ''))
 
 test('nothing set is SQLite on this machine at level info; an empty variable is not set', () => {
   const expected = { logLevel: 'info', host: hostname(), databaseUrl: null }
@@ -41,10 +44,10 @@ test('all that is wrong is named at once, with its mend, and values are not repe
   const error = faultsOf(env)
   assert.equal(error.code, 'config')
   assert.equal(error.exitCode, 78)
-  assert.deepEqual(error.faults.map((fault) => fault.variable).sort(), Object.keys(env).sort())
-  for (const { variable, mend } of error.faults) {
-    assert.ok(error.message.includes(`${variable} `))
-    assert.match(mend, /unset it/)
+  assert.deepEqual(variablesOf(error).sort(), Object.keys(env).sort())
+  for (const fault of error.faults) {
+    assert.ok(error.message.includes(`  ${describeFault(fault)}; ${fault.mend}`))
+    assert.match(fault.mend, /unset it/)
   }
   for (const value of Object.values(env)) assert.ok(!error.message.includes(value))
   assert.ok(!error.message.includes('hunter2'))
@@ -58,10 +61,7 @@ test('an address that can not be read is refused without showing its password', 
     'hunter2',
   ]) {
     const error = faultsOf({ DATABASE_URL: url })
-    assert.deepEqual(
-      error.faults.map((fault) => fault.variable),
-      ['DATABASE_URL'],
-    )
+    assert.deepEqual(variablesOf(error), ['DATABASE_URL'])
     assert.ok(!JSON.stringify([error, error.message, error.stack]).includes('hunter2'), url)
   }
 })

@@ -2,59 +2,48 @@
 
 import { hostname } from 'node:os'
 import { z } from 'zod'
+import { ConfigError } from './config-error.ts'
 import * as defaults from './defaults.ts'
 
 const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const
 
+export type LogLevel = (typeof logLevels)[number]
+
 export type Settings = {
-  readonly logLevel: (typeof logLevels)[number]
+  readonly logLevel: LogLevel
   /** Under which this machine's sessions, locks and audit log are kept: the same at every start. */
   readonly host: string
   /** As libpq reads it. Holds a password: never print it but through `withoutPassword`. Null: SQLite. */
   readonly databaseUrl: string | null
 }
 
-/** One variable and what is wrong with it, without its value: that may be a secret. */
-export type SettingFault = { readonly variable: string; readonly problem: string; readonly mend: string }
-
-export class ConfigError extends Error {
-  override readonly name = 'ConfigError'
-  readonly code = 'config'
-  /** EX_CONFIG of sysexits(3). */
-  readonly exitCode = 78
-  readonly faults: readonly SettingFault[]
-  constructor(faults: readonly SettingFault[]) {
-    const lines = faults.map(({ variable, problem, mend }) => `  ${variable} ${problem}; ${mend}`)
-    super(['cannot use the settings of the environment:', ...lines].join('\n'))
-    this.faults = faults
-  }
-}
-
-const mends = {
+export const mends = {
   TELECLAUDE_LOG_LEVEL: `set it to one of ${logLevels.join(', ')}, or unset it for ${defaults.logLevel}`,
   TELECLAUDE_HOST: 'set it to a name such as build-1, or unset it for the name of this machine',
   DATABASE_URL:
     'set it to postgresql://USER@HOST:PORT/DATABASE (or ?host=/run/postgresql for a socket), or unset it for SQLite',
 } as const
 
+export const logLevelSchema = z.enum(logLevels, 'is no log level').default(defaults.logLevel)
+export const hostSchema = z
+  .string()
+  .regex(
+    /^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$/,
+    'is no host name (letters, digits, dots, dashes and underscores)',
+  )
+  .default(hostname)
+export const databaseUrlSchema = z
+  .string('is not set')
+  .refine((url) => /^postgres(ql)?:\/\//i.test(url), { error: 'does not start with postgresql://', abort: true })
+  .refine((url) => parseDatabaseUrl(url) !== null, {
+    error: 'is no URL that can be read (special characters in a password are written as %XX)',
+    abort: true,
+  })
+
 const schema = z.object({
-  TELECLAUDE_LOG_LEVEL: z.enum(logLevels, 'is no log level').default(defaults.logLevel),
-  TELECLAUDE_HOST: z
-    .string()
-    .regex(
-      /^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$/,
-      'is no host name (letters, digits, dots, dashes and underscores)',
-    )
-    .default(hostname),
-  DATABASE_URL: z
-    .string()
-    .refine((url) => /^postgres(ql)?:\/\//i.test(url), { error: 'does not start with postgresql://', abort: true })
-    .refine(
-      (url) => parseUrl(url) !== null,
-      'is no URL that can be read (special characters in a password are written as %XX)',
-    )
-    .nullable()
-    .default(null),
+  TELECLAUDE_LOG_LEVEL: logLevelSchema,
+  TELECLAUDE_HOST: hostSchema,
+  DATABASE_URL: databaseUrlSchema.nullable().default(null),
 })
 
 /** An empty variable is one that is not set.
@@ -77,7 +66,7 @@ export function readSettings(env: Readonly<Record<string, string | undefined>>):
 
 /** A database's URL for people to read. */
 export function withoutPassword(databaseUrl: string): string {
-  const url = parseUrl(databaseUrl)
+  const url = parseDatabaseUrl(databaseUrl)
   if (url === null) return 'postgresql://...'
   if (url.password !== '') url.password = '***'
   // libpq takes every connection parameter in the query, too.
@@ -88,7 +77,7 @@ export function withoutPassword(databaseUrl: string): string {
 const hostStandIn = 'host-is-in-the-query'
 
 /** `postgresql://user@/db?host=/run/postgresql` has a user and no host, which libpq takes and the URL standard does not. */
-function parseUrl(text: string): URL | null {
+export function parseDatabaseUrl(text: string): URL | null {
   // A password with a raw slash in it would be read as a host, a port and a path, and be shown as such.
   const [, authority = '', rest = ''] = /^\w+:\/\/([^/?#]*)(.*)$/s.exec(text) ?? []
   if (rest.includes('@')) return null

@@ -144,7 +144,9 @@ export const whoamiSchema = z.strictObject({
   person: z.string().nullable(),
   role: z.enum(roles),
   host: z.string(),
-  mode: z.enum(['single-user']),
+  mode: z.enum(['single-user', 'system']),
+  /** The rule that made the caller this person, with this role. */
+  because: z.string(),
 })
 export type Whoami = z.infer<typeof whoamiSchema>
 
@@ -157,5 +159,11 @@ export const readinessSchema = z.strictObject({
   ]),
 })
 export type Readiness = z.infer<typeof readinessSchema>
+
+/** What keeps even the service itself from doing harm, and whether it holds: each is really tried. */
+export const safeguardsSchema = z.strictObject({
+  checks: z.array(z.strictObject({ check: z.string(), ok: z.boolean(), what: z.string() })),
+})
+export type Safeguards = z.infer<typeof safeguardsSchema>
 
 export const noParametersSchema = z.strictObject({})

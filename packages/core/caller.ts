@@ -20,4 +20,6 @@ export type Caller = {
   /** The human behind the uid, or null for nobody known: then the role is `public`. */
   readonly person: string | null
   readonly role: Role
+  /** The rule that says so, for people to read. */
+  readonly because: string
 }

@@ -8,7 +8,7 @@ const content: readonly Action[] = ['transcript.read', 'session.attach', 'sessio
 
 function callerWith(role: Role): Caller {
   const person = role === 'public' ? null : 'alice'
-  return { credentials: { uid: 1000, gid: 1000, groups: [], pid: 1 }, osUser: 'alice', person, role }
+  return { credentials: { uid: 1000, gid: 1000, groups: [], pid: 1 }, osUser: 'alice', person, role, because: 'a test' }
 }
 const session = (ownership: 'own' | 'other'): Resource => ({ kind: 'session', ownership })
 

@@ -5,6 +5,7 @@ import type { Caller } from './caller.ts'
 export const actions = [
   'health.read',
   'whoami.read',
+  'safeguards.read',
   'session.create',
   'session.list',
   'session.read',

@@ -7,7 +7,8 @@ import { homedir } from 'node:os'
 import { dirname } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Client, ConnectionError } from '@teleclaude/client/client.ts'
-import { findSocket, type Layout, singleUserLayout } from '@teleclaude/config/layout.ts'
+import { type FoundSocket, findSocket, type Layout, singleUserLayout } from '@teleclaude/config/layout.ts'
+import { shellQuote } from '@teleclaude/config/shell-quote.ts'
 import { exitCodes, Failure } from './failure.ts'
 import { spawnDetached } from './spawn-detached.ts'
 
@@ -23,28 +24,49 @@ export type DaemonReport =
   | { readonly ready: false; readonly code: string; readonly message: string }
 
 /** Does something with the service that runs. */
-export function withClient<T>(options: ServiceOptions, use: (client: Client) => Promise<T>): Promise<T> {
-  return use(new Client(findSocket({ flag: options.socket, env: process.env, home: homedir() }).path))
+export async function withClient<T>(options: ServiceOptions, use: (client: Client) => Promise<T>): Promise<T> {
+  const found = findSocket({ flag: options.socket, env: process.env, home: homedir() })
+  try {
+    return await use(new Client(found.path))
+  } catch (error) {
+    throw error instanceof ConnectionError ? explain(found, error) : error
+  }
 }
 
 /** Does something with the service; where single-user mode's daemon is not running, starts it and tries once more. */
 export async function withService<T>(options: ServiceOptions, use: (client: Client) => Promise<T>): Promise<T> {
   const layout = singleUserLayout(homedir())
-  const { path } = findSocket({ flag: options.socket, env: process.env, home: homedir() })
-  const client = new Client(path)
+  const found = findSocket({ flag: options.socket, env: process.env, home: homedir() })
+  const client = new Client(found.path)
   try {
     return await use(client)
   } catch (error) {
-    const isAbsent = error instanceof ConnectionError && (error.code === 'no-socket' || error.code === 'refused')
-    if (!isAbsent) throw error
-    if (path !== layout.socket)
-      throw new Failure(
-        exitCodes.unavailable,
-        `${error.message}\nStart the service there, or name its socket with --socket.`,
-      )
+    if (!(error instanceof ConnectionError)) throw error
+    const isAbsent = error.code === 'no-socket' || error.code === 'refused'
+    if (!isAbsent || found.path !== layout.socket) throw explain(found, error)
     await startDaemon(layout)
     return await use(client)
   }
+}
+
+/** The same failure, with what to do about it. */
+function explain({ path, origin }: FoundSocket, { code, message, cause }: ConnectionError): ConnectionError {
+  const mends: Readonly<Record<ConnectionError['code'], string | null>> = {
+    'no-socket':
+      origin === 'system'
+        ? "This machine's TeleClaude is not up: its admin can look with `docker compose ps`, or `systemctl status teleclaude`."
+        : 'Start the service there, or name its socket with --socket.',
+    refused:
+      origin === 'system'
+        ? "This machine's TeleClaude has died or is just starting: try again; its admin can look with `docker compose logs api`, or `journalctl -u teleclaude`."
+        : 'Start the service there, or name its socket with --socket.',
+    'not-permitted': `Its owner or the admin says who may: ls -l ${shellQuote(path)}`,
+    broken: null,
+  }
+  const mend = mends[code]
+  return mend === null
+    ? new ConnectionError(code, message, { cause })
+    : new ConnectionError(code, `${message}\n${mend}`, { cause })
 }
 
 /** Starts the single-user daemon in the background and waits until it is ready.

@@ -246,6 +246,6 @@ if (isRoot) {
     const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
       stdio: ['ignore', 'pipe', 'inherit'],
     })
-    assert.match(await text(child.stdout), new RegExp(`^not-permitted cannot listen on ${path}: EACCES; .*ls -ld`))
+    assert.match(await text(child.stdout), new RegExp(`^not-permitted cannot listen on ${path}: EACCES; .*ls -la`))
   })
 }

@@ -171,7 +171,7 @@ function systemError(path: string, cause: unknown): SocketError {
   const code = errorCode(cause)
   const directory = shellQuote(dirname(path))
   if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS') {
-    const mend = `the service's user has to own the directory and be able to write to it: ls -ld ${directory}`
+    const mend = `the service's user has to be able to write to its directory, and to own what lies there: ls -la ${directory}`
     return new SocketError('not-permitted', path, `${code}; ${mend}`, { cause })
   }
   if (code === 'ENOENT' || code === 'ENOTDIR') {

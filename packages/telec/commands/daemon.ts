@@ -35,7 +35,7 @@ async function serve(reports: boolean): Promise<number> {
   }
   try {
     const [{ runDaemon }, { readSettings }] = await Promise.all([
-      import('@teleclaude/api/main.ts'),
+      import('@teleclaude/api/single-user.ts'),
       import('@teleclaude/config/settings.ts'),
     ])
     await runDaemon({

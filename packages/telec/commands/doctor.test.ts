@@ -64,8 +64,9 @@ function mend(finding: Finding): void {
 async function answerWith(t: TestContext, path: string, status: number, answer: unknown): Promise<void> {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
   const server = createHttpServer((request, response) => {
-    assert.equal(request.url, '/readyz')
-    response.writeHead(status).end(typeof answer === 'string' ? answer : JSON.stringify(answer))
+    if (request.url === '/readyz')
+      response.writeHead(status).end(typeof answer === 'string' ? answer : JSON.stringify(answer))
+    else response.writeHead(404).end('{}')
   })
   server.listen(path)
   await once(server, 'listening')

@@ -18,6 +18,7 @@ export async function whoami(options: JsonOption): Promise<number> {
   process.stdout.write(
     `The kernel says: uid ${who.uid}${who.osUser === null ? '' : ` (${neutralise(who.osUser)})`}, gid ${who.gid}, groups ${who.groups.join(' ') || 'none'}.\n`,
   )
+  process.stdout.write(`The rule: ${neutralise(who.because)}.\n`)
   return 0
 }
 

@@ -1,35 +1,49 @@
-// The socket, who is at its other end, and what that says of itself. Nothing is said to a daemon that is not the one
-// it should be.
+// The socket, who is at its other end, and what that says of itself, in either mode. Nothing is said to a daemon that is not
+// the one it should be.
 
 import { once } from 'node:events'
 import { lstatSync } from 'node:fs'
-import { type IncomingMessage, request } from 'node:http'
+import { Agent, type IncomingMessage, request } from 'node:http'
 import { createConnection, type Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { readVersion } from '@teleclaude/api/version.ts'
-import { type FoundSocket, type Layout, maxSocketPathBytes, systemSocket } from '@teleclaude/config/layout.ts'
+import { type FoundSocket, type Layout, maxSocketPathBytes, systemLayout } from '@teleclaude/config/layout.ts'
 import { shellQuote } from '@teleclaude/config/shell-quote.ts'
-import { readinessSchema } from '@teleclaude/core/api.ts'
+import { readinessSchema, whoamiSchema } from '@teleclaude/core/api.ts'
 import { osUserOf } from '@teleclaude/peercred/os-user.ts'
 import { readPeer } from '@teleclaude/peercred/peer.ts'
+import { PeerError } from '@teleclaude/peercred/peer-error.ts'
+import { checkDatabaseLogin } from './database-login.ts'
 import { type Finding, fail, ok, reason, warn } from './finding.ts'
+import { checkRunDirectory, describeCaller, describeSafeguards, systemMends } from './system.ts'
 
 const patienceMs = 5_000
 
-export async function checkDaemon(found: FoundSocket, layout: Layout): Promise<readonly Finding[]> {
+export type DaemonFindings = { readonly isSystem: boolean; readonly findings: readonly Finding[] }
+
+/** `isSystem`: that it is the service of the whole machine, as far as is known. */
+export async function checkDaemon(found: FoundSocket, layout: Layout): Promise<DaemonFindings> {
+  const isSystem = found.path === systemLayout(process.platform).socket
   const fault = checkSocketFile(found, layout)
-  if (fault !== null) return [fault]
+  if (fault !== null) return { isSystem, findings: [fault] }
   const socket = createConnection(found.path)
   try {
     await once(socket, 'connect')
   } catch (error) {
-    return [explainConnection(found, layout, error)]
+    return { isSystem, findings: [explainConnection(found, layout, error)] }
   }
   const finding = ok('socket', `${found.path} answers (chosen by: ${found.origin})`)
   try {
-    const identity = checkIdentity(socket, found.path)
-    if (identity.state === 'fail') return [finding, identity]
-    return [finding, identity, ...(await checkReadiness(socket, found, layout))]
+    const identity = checkIdentity(socket, found)
+    if (identity.state === 'fail') return { isSystem, findings: [finding, identity] }
+    const get = askOver(socket)
+    const readiness = await checkReadiness(get, found, layout)
+    const who = whoamiSchema.safeParse(await get('/v1/whoami').catch(reason)).data
+    if (!isSystem && who?.mode !== 'system') return { isSystem, findings: [finding, identity, ...readiness] }
+    const outside = [checkRunDirectory(found.path, listenerUid(socket)), await checkDatabaseLogin(found.path)]
+    const inside =
+      who === undefined ? [] : [describeCaller(who), ...describeSafeguards(await get('/v1/safeguards').catch(reason))]
+    return { isSystem: true, findings: [finding, identity, ...readiness, ...outside, ...inside] }
   } finally {
     socket.destroy()
   }
@@ -59,11 +73,13 @@ function checkSocketFile(found: FoundSocket, layout: Layout): Finding | null {
 /** In single-user mode, telec starts the daemon when it needs it. */
 function notRunning({ path }: FoundSocket, layout: Layout, what: string): Finding {
   if (path === layout.socket) return warn('socket', `no daemon runs: ${what}`, 'telec daemon --ensure')
-  if (path !== systemSocket(process.platform))
+  if (path !== systemLayout(process.platform).socket)
     return fail('socket', what, 'name the socket of a running service with --socket')
-  const start =
-    process.platform === 'darwin' ? 'sudo launchctl kickstart system/teleclaude' : 'sudo systemctl start teleclaude'
-  return fail('socket', what, start)
+  return fail(
+    'socket',
+    what,
+    process.platform === 'darwin' ? 'sudo launchctl kickstart system/teleclaude' : systemMends.start,
+  )
 }
 
 function explainConnection(found: FoundSocket, layout: Layout, error: unknown): Finding {
@@ -74,17 +90,31 @@ function explainConnection(found: FoundSocket, layout: Layout, error: unknown): 
     const mend = `ls -l ${shellQuote(found.path)}  # its owner and group can use it: ask them, or the admin`
     return fail('socket', `you may not use the socket ${found.path}`, mend)
   }
-  const mend = `telec daemon --stop && telec daemon --ensure  # its log: ${layout.logFile}`
+  const mend =
+    found.path === layout.socket
+      ? `telec daemon --stop && telec daemon --ensure  # its log: ${layout.logFile}`
+      : systemMends.log
   return fail('socket', `cannot connect to ${found.path}: ${reason(error)}`, mend)
 }
 
-/** Only the uid that owns the state may serve it: anybody else there reads what is typed. */
-function checkIdentity(socket: Socket, path: string): Finding {
+function listenerUid(socket: Socket): number | null {
+  try {
+    return readPeer(socket).uid
+  } catch (error) {
+    if (error instanceof PeerError) return null
+    throw error
+  }
+}
+
+/** Only the uid that owns the state may serve it, or whom root gave a place for that: anybody else there reads what is typed. */
+function checkIdentity(socket: Socket, { path, origin }: FoundSocket): Finding {
   const check = 'daemon'
   try {
     const { uid, pid } = readPeer(socket)
     const who = `${osUserOf(uid) ?? 'an unknown user'} (uid ${uid}), process ${pid}`
-    if (uid === process.getuid?.() || path === systemSocket(process.platform)) return ok(check, `runs as ${who}`)
+    const isRoots = () => origin !== 'single-user' && checkRunDirectory(path, null).state === 'ok'
+    if (uid === process.getuid?.() || path === systemLayout(process.platform).socket || isRoots())
+      return ok(check, `runs as ${who}`)
     const what = `DANGER: ${who} listens on ${path}, not you: whatever you type there is theirs`
     return fail(check, what, `ls -l ${shellQuote(path)}; ps -fp ${pid}  # find out how it got there, and do not use it`)
   } catch (error) {
@@ -92,13 +122,13 @@ function checkIdentity(socket: Socket, path: string): Finding {
   }
 }
 
-async function checkReadiness(socket: Socket, found: FoundSocket, layout: Layout): Promise<readonly Finding[]> {
+async function checkReadiness(get: Ask, found: FoundSocket, layout: Layout): Promise<readonly Finding[]> {
   const isOwn = found.path === layout.socket
-  const log = isOwn ? `tail -n 20 ${shellQuote(layout.logFile)}` : "look into the service's log"
-  const restart = isOwn ? 'telec daemon --stop && telec daemon --ensure' : 'ask the admin to restart the service'
+  const log = isOwn ? `tail -n 20 ${shellQuote(layout.logFile)}` : systemMends.log
+  const restart = isOwn ? 'telec daemon --stop && telec daemon --ensure' : systemMends.update
   let answer: unknown
   try {
-    answer = JSON.parse(await get(socket, '/readyz'))
+    answer = await get('/readyz')
   } catch (error) {
     return [fail('service', `the daemon does not answer as TeleClaude does: ${reason(error)}`, log)]
   }
@@ -115,18 +145,19 @@ async function checkReadiness(socket: Socket, found: FoundSocket, layout: Layout
   ]
 }
 
-/** Over the connection whose other end is known by now, and no other. */
-async function get(socket: Socket, path: string): Promise<string> {
-  const sent = request({
-    createConnection: () => socket,
-    path,
-    headers: { Connection: 'close' },
-    signal: AbortSignal.timeout(patienceMs),
-  })
-  sent.end()
-  const [response]: IncomingMessage[] = await once(sent, 'response')
-  if (response === undefined) throw new Error('there was no answer')
-  return text(response)
+type Ask = (path: string) => Promise<unknown>
+
+/** Over the connection whose other end is known by now, and no other; one after the other. */
+function askOver(socket: Socket): Ask {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+  agent.createConnection = () => socket
+  return async (path) => {
+    const sent = request({ agent, path, signal: AbortSignal.timeout(patienceMs) })
+    sent.end()
+    const [response]: IncomingMessage[] = await once(sent, 'response')
+    if (response === undefined) throw new Error('there was no answer')
+    return JSON.parse(await text(response))
+  }
 }
 
 /** A refusal is a problem document (RFC 9457). */

@@ -1,10 +1,12 @@
-// What single-user mode keeps under the home directory, and what the environment says about it. Only looks.
+// What is kept under the home directory: by single-user mode everything, in system mode what the person's runners need. And what
+// the environment says about it. Only looks.
 
 import { accessSync, closeSync, constants, lstatSync, openSync, readdirSync, readSync, type Stats } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
+import { ConfigError, describeFault } from '@teleclaude/config/config-error.ts'
 import { DirectoryError, refuseShared } from '@teleclaude/config/directories.ts'
 import type { Layout } from '@teleclaude/config/layout.ts'
-import { ConfigError, readSettings, type Settings, withoutPassword } from '@teleclaude/config/settings.ts'
+import { readSettings, type Settings, withoutPassword } from '@teleclaude/config/settings.ts'
 import { shellQuote } from '@teleclaude/config/shell-quote.ts'
 import { type Finding, fail, ok, reason, warn } from './finding.ts'
 
@@ -14,7 +16,13 @@ export const settingsCheck = 'settings'
 export function checkState(layout: Layout, env: NodeJS.ProcessEnv): readonly Finding[] {
   const { findings, settings } = checkSettings(env)
   const directories = [layout.root, layout.runDir, layout.logDir, layout.spoolDir].map(checkDirectory)
-  return [...findings, ...directories, ...checkFiles(layout), ...checkDatabase(layout, settings)]
+  const databases = ['', '-wal', '-shm', '-journal'].map((suffix) => layout.database + suffix)
+  return [...findings, ...directories, ...checkFiles(layout, databases), ...checkDatabase(layout, settings)]
+}
+
+/** Of a person whose sessions the service of the machine keeps. */
+export function checkRunnerState(layout: Layout): readonly Finding[] {
+  return [...[layout.root, layout.logDir, layout.spoolDir].map(checkDirectory), ...checkFiles(layout, [])]
 }
 
 function checkSettings(env: NodeJS.ProcessEnv): { findings: readonly Finding[]; settings: Settings | null } {
@@ -24,9 +32,7 @@ function checkSettings(env: NodeJS.ProcessEnv): { findings: readonly Finding[]; 
     return { findings: [ok(settingsCheck, what)], settings }
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
-    const findings = error.faults.map(({ variable, problem, mend }) =>
-      fail(settingsCheck, `${variable} ${problem}`, mend),
-    )
+    const findings = error.faults.map((fault) => fail(settingsCheck, describeFault(fault), fault.mend))
     return { findings, settings: null }
   }
 }
@@ -70,8 +76,7 @@ function checkMissingDirectory(path: string): Finding {
 }
 
 /** The socket is not among them: whether it is one comes first (daemon.ts). */
-function checkFiles(layout: Layout): readonly Finding[] {
-  const databases = ['', '-wal', '-shm', '-journal'].map((suffix) => layout.database + suffix)
+function checkFiles(layout: Layout, databases: readonly string[]): readonly Finding[] {
   const paths = [...databases, ...listFiles(layout.logDir), ...listFiles(layout.spoolDir)]
   const findings = paths.flatMap((path) => checkFile(path) ?? [])
   return findings.length > 0 ? findings : [ok('files', 'no file is open to others')]

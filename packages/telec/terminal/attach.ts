@@ -3,7 +3,7 @@
 
 import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
-import { type Client, ConnectionError } from '@teleclaude/client/client.ts'
+import { AnswerError, type Client, ConnectionError } from '@teleclaude/client/client.ts'
 import type { SessionView } from '@teleclaude/core/api.ts'
 import type { FromViewer, ToViewer } from '@teleclaude/core/link.ts'
 import { viewerProtocol } from '@teleclaude/core/protocol.ts'
@@ -40,7 +40,7 @@ export async function attachTerminal(client: Client, sessionId: string): Promise
         })
         if (shown !== null) return shown
       } catch (error) {
-        if (!(error instanceof ConnectionError)) throw error
+        if (!isAway(error)) throw error
       }
       awaySinceMs ??= performance.now()
       if (performance.now() - awaySinceMs > patienceMs) {
@@ -52,6 +52,11 @@ export async function attachTerminal(client: Client, sessionId: string): Promise
   } finally {
     keyboard.close()
   }
+}
+
+/** The service, or the database that it needs. */
+function isAway(error: unknown): boolean {
+  return error instanceof ConnectionError || (error instanceof AnswerError && error.problem.code === 'unavailable')
 }
 
 /** One connection's life: the session at its end, or null where the connection broke before. */

@@ -10,6 +10,7 @@ import {
 import { attachQuerySchema } from '@teleclaude/core/link.ts'
 import { runnerProtocol, viewerProtocol } from '@teleclaude/core/protocol.ts'
 import { z } from 'zod'
+import { readSafeguards } from '../audit/safeguards.ts'
 import { readHealth, readReadiness } from '../health.ts'
 import { readWhoami } from '../identity/whoami.ts'
 import { enqueueCommand, listCommands } from '../sessions/commands.ts'
@@ -24,6 +25,13 @@ export const routes: readonly Route[] = [
   serviceRoute({ method: 'get', path: '/healthz', action: 'health.read', ...nothing, handle: readHealth }),
   serviceRoute({ method: 'get', path: '/readyz', action: 'health.read', ...nothing, handle: readReadiness }),
   serviceRoute({ method: 'get', path: '/v1/whoami', action: 'whoami.read', ...nothing, handle: readWhoami }),
+  serviceRoute({
+    method: 'get',
+    path: '/v1/safeguards',
+    action: 'safeguards.read',
+    ...nothing,
+    handle: readSafeguards,
+  }),
   serviceRoute({
     method: 'post',
     path: '/v1/sessions',

@@ -35,7 +35,12 @@ export function createApiServer(service: Service): Server {
       )
     }
     const refusal = service.identity.refuse(peer)
-    if (refusal !== null) throw new ProblemError('not-permitted', `cannot serve you: ${refusal}`)
+    if (refusal !== null) {
+      const { uid, pid } = peer
+      const actor = { kind: 'caller', person: null, osUser: null, uid, pid } as const
+      service.denials.note({ actor, request: 'connect', reason: refusal, session: null })
+      throw new ProblemError('not-permitted', `cannot serve you: ${refusal}`)
+    }
     return service.identity.resolve(peer)
   }
 
@@ -122,7 +127,7 @@ async function serve(
   }
   if (route.on === 'service') {
     const { action, handle } = route.prepare(request.query, request.body)
-    authoriseService(caller, action)
+    authoriseService(service, caller, action)
     await writeAnswer(response, await handle({ service, caller }))
   } else {
     const { action, handle } = route.prepare(request.query, request.body)

@@ -1,12 +1,6 @@
 // Single-user mode: the daemon's own uid is the one person, with every right; every other uid is refused.
 
-import type { Caller, PeerCredentials } from '@teleclaude/core/caller.ts'
-
-export type Identity = {
-  /** Why this peer is not served at all, or null where it is. */
-  refuse(peer: PeerCredentials): string | null
-  resolve(peer: PeerCredentials): Caller
-}
+import type { Identity } from './identity.ts'
 
 export function singleUserIdentity(own: { readonly uid: number; readonly osUser: string }): Identity {
   return {
@@ -14,6 +8,12 @@ export function singleUserIdentity(own: { readonly uid: number; readonly osUser:
       peer.uid === own.uid
         ? null
         : `this TeleClaude runs in single-user mode and serves ${own.osUser} (uid ${own.uid}) alone; you are uid ${peer.uid}`,
-    resolve: (peer) => ({ credentials: peer, osUser: own.osUser, person: own.osUser, role: 'admin' }),
+    resolve: (peer) => ({
+      credentials: peer,
+      osUser: own.osUser,
+      person: own.osUser,
+      role: 'admin',
+      because: `single-user mode: this daemon runs as uid ${own.uid}, which is yours`,
+    }),
   }
 }

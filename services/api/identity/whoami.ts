@@ -20,7 +20,8 @@ export async function readWhoami({
     person: caller.person,
     role: caller.role,
     host: service.host,
-    mode: 'single-user',
+    mode: service.mode,
+    because: caller.because,
   }
   return { status: 200, json }
 }

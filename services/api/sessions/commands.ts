@@ -6,6 +6,7 @@ import { nowUs } from '@teleclaude/core/instant.ts'
 import { ProblemError } from '@teleclaude/core/problem.ts'
 import type { Session } from '@teleclaude/core/session.ts'
 import type { z } from 'zod'
+import { actorOf, record, subjectOf } from '../audit/record.ts'
 import type { Answer } from '../http/route.ts'
 import type { Service } from '../service.ts'
 import { viewCommand } from './views.ts'
@@ -24,6 +25,10 @@ export async function enqueueCommand({
 }: Asked & { readonly body: z.output<typeof newCommandSchema> }): Promise<Answer> {
   if (session.status === 'ended') {
     throw new ProblemError('conflict', `cannot ${body.kind} the session: it has ended`)
+  }
+  if (session.owner.person !== caller.person) {
+    const detail = { force: body.force }
+    await record(service, { action: 'session.stopped', actor: actorOf(caller), session: subjectOf(session), detail })
   }
   const createdAtUs = nowUs()
   const command = await service.store.commands.enqueue({

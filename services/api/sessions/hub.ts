@@ -1,5 +1,6 @@
 // Brings runners and viewers of sessions together, and settles what became of a session whose runner is gone.
 
+import { setTimeout as delay } from 'node:timers/promises'
 import type { SessionView } from '@teleclaude/core/api.ts'
 import { sessionExitSchema } from '@teleclaude/core/api.ts'
 import { nowUs } from '@teleclaude/core/instant.ts'
@@ -9,6 +10,7 @@ import type { TranscriptChunk } from '@teleclaude/core/transcript.ts'
 import { type Store, StoreError } from '@teleclaude/store/contract.ts'
 import type { Logger } from 'pino'
 import type { WebSocket } from 'ws'
+import { record, subjectOf, theApi } from '../audit/record.ts'
 import { LiveSession, type LiveSessionEvents } from './live-session.ts'
 import { Recorder } from './recorder.ts'
 import { Viewer } from './viewer.ts'
@@ -32,7 +34,10 @@ export class Hub {
   /** Work that was started and not awaited by whoever caused it: waited for before the store closes. */
   readonly #background = new Set<Promise<void>>()
   readonly #delivering = new Map<SessionId, Promise<void>>()
-  #closing = false
+  readonly #closing = new AbortController()
+  readonly #closed = new Promise<void>((resolve) => {
+    this.#closing.signal.addEventListener('abort', () => resolve())
+  })
 
   constructor(options: HubOptions) {
     this.#options = options
@@ -113,7 +118,7 @@ export class Hub {
 
   /** Lets everybody go, and waits until what was received is recorded. Runners keep the rest in their spools. */
   async close(): Promise<void> {
-    this.#closing = true
+    this.#closing.abort()
     for (const id of [...this.#timers.keys()]) this.#cancelTimer(id)
     const sessions = await Promise.allSettled(this.#sessions.values())
     await this.#recorder.stop()
@@ -138,7 +143,7 @@ export class Hub {
   }
 
   readonly #events: LiveSessionEvents = {
-    exitRecorded: (live, exitChunk) => this.#inBackground(this.#retrying(live.id, this.#end(live.id, live, exitChunk))),
+    exitRecorded: (live, exitChunk) => this.#inBackground(this.#untilStored(() => this.#end(live.id, live, exitChunk))),
     runnerGone: (live) => {
       if (live.ended !== null) this.#forgetIfIdle(live)
       else this.expectRunner(live.id)
@@ -146,28 +151,38 @@ export class Hub {
     protocolBroken: (live, error) => this.#options.log.warn({ session: live.id, err: error }, 'runner cut off'),
     commandFinished: (commandId, reason) => {
       const outcome = { state: reason === null ? 'done' : 'failed', reason, atUs: nowUs() } as const
-      this.#inBackground(this.#options.store.commands.finish(commandId, outcome).then(() => undefined))
+      this.#inBackground(this.#finishCommand(commandId, outcome))
     },
   }
 
   async #deliverQueued(id: SessionId): Promise<void> {
     const live = await this.#sessions.get(id)
     while (live?.hasRunner) {
-      const command = await this.#options.store.commands.take(id, nowUs())
+      const command = await this.#untilStored(async () =>
+        // Its runner may have gone while the database was away: what is queued waits for the next.
+        live.hasRunner ? this.#options.store.commands.take(id, nowUs()) : null,
+      )
       if (command === null) return
       const told = live.tellRunner({ type: 'command', id: command.id, kind: command.kind, force: command.force })
       if (told) continue
       // Taken is taken: whether the runner got it can't be known, and twice would be worse than never.
       const outcome = { state: 'failed', reason: 'the session was disconnected at that moment', atUs: nowUs() } as const
-      await this.#options.store.commands.finish(command.id, outcome)
+      await this.#finishCommand(command.id, outcome)
     }
+  }
+
+  async #finishCommand(id: number, outcome: Parameters<Store['commands']['finish']>[1]): Promise<void> {
+    await this.#untilStored(() => this.#options.store.commands.finish(id, outcome))
   }
 
   async #end(id: SessionId, live: LiveSession, exitChunk: TranscriptChunk): Promise<void> {
     const exit: SessionExit = sessionExitSchema.parse(JSON.parse(Buffer.from(exitChunk.bytes).toString('utf8')))
+    const found = await this.#options.store.sessions.find(id)
+    if (found === null) return
+    // On the record first: what comes after it is done again until it works, and twice is better than never.
+    if (found.status !== 'ended') await this.#recordEnd(found, exit)
     await this.#options.store.sessions.end(id, exit, nowUs())
-    const session = await this.#options.store.sessions.find(id)
-    if (session === null) return
+    const session = (await this.#options.store.sessions.find(id)) ?? found
     this.#cancelTimer(id)
     live.ended = session
     live.closeRunner(closeCodes.ended, 'the session has ended')
@@ -188,6 +203,7 @@ export class Hub {
     const live = await this.#open(id)
     const session = live.hasRunner || live.pending.length > 0 ? null : await this.#recordExitIfThere(id, live)
     if (session !== null && session.status !== 'ended' && !live.hasRunner) {
+      if (session.status !== 'lost') await this.#recordLost(session)
       await this.#options.store.sessions.markLost(id, nowUs())
       this.#options.log.warn({ session: id }, 'session lost: its runner is gone')
       const lost = await this.#options.store.sessions.find(id)
@@ -196,22 +212,51 @@ export class Hub {
     this.#forgetIfIdle(live)
   }
 
+  async #recordEnd(session: Session, exit: SessionExit): Promise<void> {
+    const detail = {
+      exitCode: exit.kind === 'exited' ? exit.code : null,
+      signal: exit.kind === 'signalled' ? exit.signal : null,
+      transcriptBytes: session.transcriptBytes,
+    }
+    await record(this.#options, { action: 'session.ended', actor: theApi, session: subjectOf(session), detail })
+  }
+
+  async #recordLost(session: Session): Promise<void> {
+    const detail = { transcriptBytes: session.transcriptBytes }
+    await record(this.#options, { action: 'session.lost', actor: theApi, session: subjectOf(session), detail })
+  }
+
   /** Work that decides what became of a session is not given up because the database is away. */
-  async #retrying(id: SessionId, work: Promise<void>): Promise<void> {
+  async #settleOrRetry(id: SessionId): Promise<void> {
     try {
-      await work
+      await this.#settle(id)
     } catch (error) {
       if (!(error instanceof StoreError)) throw error
       this.#settleLater(id, retryMs)
     }
   }
 
+  /** Does it again for as long as the database is away, or full.
+   *  @throws StoreError for any other reason, and at the end of the service */
+  async #untilStored<T>(work: () => Promise<T>): Promise<T> {
+    for (;;) {
+      try {
+        return await work()
+      } catch (error) {
+        const isPassing = error instanceof StoreError && (error.code === 'unavailable' || error.code === 'not-writable')
+        if (!isPassing || this.#closing.signal.aborted) throw error
+      }
+      // At the end of the service it is not waited any longer, and tried for the last time.
+      await Promise.race([delay(retryMs, undefined, { ref: false }), this.#closed])
+    }
+  }
+
   #settleLater(id: SessionId, delayMs: number): void {
     this.#cancelTimer(id)
-    if (this.#closing) return
+    if (this.#closing.signal.aborted) return
     const timer = setTimeout(() => {
       this.#timers.delete(id)
-      this.#inBackground(this.#retrying(id, this.#settle(id)))
+      this.#inBackground(this.#settleOrRetry(id))
     }, delayMs)
     this.#timers.set(id, timer)
   }

@@ -8,6 +8,7 @@ import { visibleOwner } from '@teleclaude/core/policy.ts'
 import { ProblemError } from '@teleclaude/core/problem.ts'
 import { liveStatuses, type Session, type SessionId } from '@teleclaude/core/session.ts'
 import type { z } from 'zod'
+import { actorOf, record, subjectOf } from '../audit/record.ts'
 import type { Answer } from '../http/route.ts'
 import type { Service } from '../service.ts'
 import { viewSession } from './views.ts'
@@ -22,10 +23,22 @@ export async function createSession({
   const person = caller.person
   if (person === null) throw new ProblemError('not-permitted', 'cannot start a session: this service does not know you')
   const { uid } = caller.credentials
+  const id = randomUUID() as SessionId
+  const owner = { person, uid, osUser: caller.osUser ?? String(uid) }
+  // On the record before there is a session: its owner can find one that is there and have it run, answered or not.
+  const detail = { project: body.project, agent: body.agent }
+  await record(service, {
+    action: 'session.started',
+    actor: actorOf(caller),
+    session: subjectOf({ id, owner }),
+    detail,
+  })
+  // Also where the answer of the database is lost: what it may have made is settled then.
+  service.hub.expectRunner(id)
   const session = await service.store.sessions.create({
-    id: randomUUID() as SessionId,
+    id,
     host: service.host,
-    owner: { person, uid, osUser: caller.osUser ?? String(uid) },
+    owner,
     project: body.project,
     agent: body.agent,
     title: body.title,
@@ -33,7 +46,6 @@ export async function createSession({
     terminal: body.terminal,
     createdAtUs: nowUs(),
   })
-  service.hub.expectRunner(session.id)
   const json: NewSessionAnswer = { session: viewSession(session, caller), notice: service.notice }
   return { status: 201, json }
 }

@@ -1,0 +1,27 @@
+// What the api adds to the audit log. Who asks for something that has to be on the record waits for this first: where it can't
+// be recorded it is not done.
+
+import type { AuditActor, AuditEvent } from '@teleclaude/core/audit.ts'
+import type { Caller } from '@teleclaude/core/caller.ts'
+import { nowUs } from '@teleclaude/core/instant.ts'
+import type { Session } from '@teleclaude/core/session.ts'
+import type { Store } from '@teleclaude/store/contract.ts'
+
+export type CallerActor = AuditActor & { readonly kind: 'caller' }
+
+export const theApi: AuditActor = { kind: 'service', name: 'api' }
+
+export function actorOf({ person, osUser, credentials: { uid, pid } }: Caller): CallerActor {
+  return { kind: 'caller', person, osUser, uid, pid }
+}
+
+export function subjectOf(session: Pick<Session, 'id' | 'owner'>): NonNullable<AuditEvent['session']> {
+  return { id: session.id, owner: session.owner.person }
+}
+
+export type AuditedHost = { readonly store: Pick<Store, 'audit'>; readonly host: string }
+
+/** Resolves once it is durable. @throws StoreError: treat it as not recorded */
+export async function record({ store, host }: AuditedHost, event: AuditEvent): Promise<void> {
+  await store.audit.append(host, [event], nowUs())
+}

@@ -1,0 +1,28 @@
+// Whether the service is ready, asked the way that everybody asks: over its socket. `node health-check.ts [SOCKET]` says so in one
+// line and by its exit code. Run every few seconds, so it loads nothing but Node's own HTTP.
+
+import { systemLayout } from '@teleclaude/config/layout.ts'
+
+const patienceMs = 3_000
+
+const { request } = process.getBuiltinModule('node:http')
+
+function check(socketPath: string): Promise<{ readonly ok: boolean; readonly what: string }> {
+  return new Promise((resolve) => {
+    const sent = request({ socketPath, path: '/readyz', agent: false, signal: AbortSignal.timeout(patienceMs) })
+    sent.on('error', (error) => {
+      const why = error.name === 'AbortError' ? `no answer in ${patienceMs} ms` : error.message
+      resolve({ ok: false, what: `not ready: ${why}` })
+    })
+    sent.on('response', (response) => {
+      response.resume()
+      const ok = response.statusCode === 200
+      resolve({ ok, what: ok ? 'ready' : `not ready: /readyz answers ${response.statusCode}` })
+    })
+    sent.end()
+  })
+}
+
+const { ok, what } = await check(process.argv[2] ?? systemLayout(process.platform).socket)
+process.stdout.write(`${what}\n`)
+process.exit(ok ? 0 : 1)

@@ -1,0 +1,54 @@
+// The API daemon in single-user mode: directories > lock > schema > store > sessions > socket, and back in reverse.
+
+import { auditNotice } from '@teleclaude/config/defaults.ts'
+import { ensurePrivateDirectory } from '@teleclaude/config/directories.ts'
+import type { Layout } from '@teleclaude/config/layout.ts'
+import type { Settings } from '@teleclaude/config/settings.ts'
+import { osUserOf } from '@teleclaude/peercred/os-user.ts'
+import { preparePeerReader } from '@teleclaude/peercred/peer.ts'
+import type { StoreTarget } from '@teleclaude/store/contract.ts'
+import { acquireInstanceLock, migrate, openStore } from '@teleclaude/store/open.ts'
+import { singleUserIdentity } from './identity/single-user.ts'
+import { createLog } from './log.ts'
+import { startServing, stopSignal, untilOver } from './serve.ts'
+
+export type DaemonOptions = {
+  readonly layout: Layout
+  readonly settings: Settings
+  /** Called once everything is up. */
+  readonly ready: () => void
+}
+
+/** Runs until SIGTERM or SIGINT, or until the lock is lost; then nothing that was acknowledged is lost.
+ *  @throws whatever kept it from starting: StoreError, DirectoryError, SocketError, PeerError */
+export async function runDaemon({ layout, settings, ready }: DaemonOptions): Promise<void> {
+  const { host, databaseUrl, logLevel } = settings
+  const log = createLog({ host, logLevel })
+  preparePeerReader()
+  const uid = process.getuid?.()
+  if (uid === undefined) throw new Error('cannot tell who owns this process: the platform has no user ids')
+  for (const directory of [layout.root, layout.runDir, layout.logDir]) ensurePrivateDirectory(directory)
+  const target: StoreTarget =
+    databaseUrl === null ? { engine: 'sqlite', file: layout.database } : { engine: 'postgres', url: databaseUrl }
+
+  await using opened = new AsyncDisposableStack()
+  const holder = { host, pid: process.pid, program: 'teleclaude daemon' }
+  const lock = opened.adopt(await acquireInstanceLock(target, holder), (held) => held.release())
+  const { applied } = await migrate(target)
+  if (applied.length > 0) log.info({ applied }, 'schema brought up to date')
+  const store = opened.adopt(await openStore(target, { lock }), (open) => open.close())
+  const serving = await startServing({
+    mode: 'single-user',
+    store,
+    identity: singleUserIdentity({ uid, osUser: osUserOf(uid) ?? `uid ${uid}` }),
+    host,
+    notice: auditNotice,
+    log,
+    socket: { path: layout.socket, mode: 0o600 },
+  })
+  const stopped = stopSignal()
+  ready()
+  const lost = await untilOver(lock, stopped, log)
+  await serving.stop()
+  if (lost !== null) throw lost
+}

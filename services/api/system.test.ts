@@ -1,0 +1,220 @@
+// System mode as a real process of its own uid, on a real database, asked by real other users.
+
+import assert from 'node:assert/strict'
+import { chmodSync, chownSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { after, before, describe, type TestContext, test } from 'node:test'
+import type { AuditEntry } from '@teleclaude/core/audit.ts'
+import { migrate, openStore } from '@teleclaude/store/open.ts'
+import { queryRows } from '../../packages/store/test-engines.ts'
+import { startPostgres, type TestPostgres } from '../../test/support/postgres-server.ts'
+import { routes } from './http/routes.ts'
+import {
+  alice,
+  ask,
+  bob,
+  config,
+  makeServicePlace,
+  openDoorway,
+  type Place,
+  Service,
+  service,
+  stranger,
+} from './test-service.ts'
+
+const newSession = { project: '/tmp', agent: null, title: 't', argv: ['true'], terminal: { cols: 80, rows: 24 } }
+
+if (process.getuid?.() === 0) {
+  describe('system mode', { timeout: 120_000 }, () => {
+    let postgres: TestPostgres
+    before(async () => {
+      postgres = await startPostgres({ own: true })
+      openDoorway(postgres)
+    })
+    after(() => postgres.stop())
+
+    const makePlace = (t: TestContext, options = { migrated: true }) => makeServicePlace(t, postgres, options)
+
+    async function serve(t: TestContext, place: Place, options = { wait: false }): Promise<Service> {
+      const serving = new Service(place, options)
+      t.after(() => serving.stop())
+      await serving.says(/^ready$/)
+      return serving
+    }
+
+    async function entries(place: Place): Promise<readonly AuditEntry[]> {
+      const store = await openStore({ engine: 'postgres', url: place.url })
+      const stored = await store.audit.read('h', { afterSeq: 0, limit: 1000 })
+      await store.close()
+      return stored.map(({ bytes }) => JSON.parse(Buffer.from(bytes).toString('utf8')))
+    }
+
+    test('everybody is who the kernel and the configuration say, and is told by which rule', async (t) => {
+      const place = await makePlace(t)
+      await serve(t, place)
+      const who = async (uid: number) => (await ask(place.socket, uid, 'GET', '/v1/whoami')).body
+      assert.partialDeepStrictEqual(await who(alice), {
+        uid: alice,
+        person: 'alice',
+        role: 'admin',
+        mode: 'system',
+        because: `people: alice has os_uid ${alice}`,
+      })
+      assert.partialDeepStrictEqual(await who(bob), { person: 'bob', role: 'newcomer' })
+      assert.partialDeepStrictEqual(await who(stranger), { person: null, role: 'public' })
+      assert.partialDeepStrictEqual(await who(0), { person: null, role: 'public', osUser: 'root' })
+      assert.equal((await ask(place.socket, 65_534, 'GET', '/v1/whoami')).status, 403)
+    })
+
+    test('who is not known gets health and whoami of all routes, and nothing of sessions', async (t) => {
+      const place = await makePlace(t)
+      await serve(t, place)
+      const { body } = await ask(place.socket, alice, 'POST', '/v1/sessions', newSession)
+      const { session, notice } = body as { session: { id: string }; notice: string }
+      assert.equal(notice, 'Be nice.')
+      for (const { method, path, on } of routes) {
+        const input = path === '/v1/sessions' ? newSession : { kind: 'stop' }
+        const request = [
+          method.toUpperCase(),
+          path.replace(':id', session.id),
+          method === 'post' ? input : undefined,
+        ] as const
+        const isOpen = ['/healthz', '/readyz', '/v1/whoami'].includes(path)
+        assert.equal((await ask(place.socket, stranger, ...request)).status, isOpen ? 200 : 403, `${method} ${path}`)
+        if (on === 'session') assert.equal((await ask(place.socket, bob, ...request)).status, 404, `${method} ${path}`)
+      }
+      assert.deepEqual((await ask(place.socket, bob, 'GET', '/v1/safeguards')).status, 200)
+    })
+
+    test('starts, stops, denials and the stopping of another’s session are on the record', async (t) => {
+      const place = await makePlace(t)
+      const serving = await serve(t, place)
+      const { body } = await ask(place.socket, bob, 'POST', '/v1/sessions', newSession)
+      const { session } = body as { session: { id: string } }
+      await ask(place.socket, stranger, 'GET', '/v1/sessions')
+      await ask(place.socket, alice, 'GET', `/v1/sessions/${session.id}/transcript`)
+      await ask(place.socket, alice, 'POST', `/v1/sessions/${session.id}/commands`, { kind: 'stop', force: true })
+      await ask(place.socket, bob, 'POST', `/v1/sessions/${session.id}/commands`, { kind: 'stop' })
+      await serving.stop()
+      const all = await entries(place)
+      assert.deepEqual(
+        all.map(({ action }) => action),
+        [
+          'service.started',
+          'session.started',
+          'request.denied',
+          'request.denied',
+          'session.stopped',
+          'service.stopped',
+        ],
+      )
+      const subject = { id: session.id, owner: 'bob' }
+      assert.partialDeepStrictEqual(all[0], { detail: { mode: 'system' } })
+      assert.partialDeepStrictEqual(all[1], { actor: { person: 'bob', uid: bob }, session: subject })
+      assert.partialDeepStrictEqual(all[2], {
+        actor: { person: null, uid: stranger },
+        detail: { request: 'session.list' },
+      })
+      assert.partialDeepStrictEqual(all[3], {
+        actor: { person: 'alice' },
+        session: subject,
+        detail: { request: 'transcript.read' },
+      })
+      assert.partialDeepStrictEqual(all[4], { actor: { person: 'alice' }, session: subject, detail: { force: true } })
+    })
+
+    test('what can be mended is waited for: each reason is said once, and the service comes up by itself', async (t) => {
+      const place = await makePlace(t, { migrated: false })
+      rmSync(dirname(place.socket), { recursive: true })
+      writeFileSync(place.configFile, 'people:\n  - name: alice\n    rle: admin\n    os_uid: 1\n')
+      const serving = new Service(place, { wait: true })
+      t.after(() => serving.stop())
+      await serving.says(/config\.yml:3:5: people\[0\]\.rle is no key .* did you mean role\?/)
+      writeFileSync(place.configFile, config)
+      await serving.says(/cannot use the directory .*: it is not there; make it/)
+      mkdirSync(dirname(place.socket), { mode: 0o777 })
+      chmodSync(dirname(place.socket), 0o777)
+      await serving.says(/others can write into it; close it: sudo chmod go-w/)
+      chmodSync(dirname(place.socket), 0o755)
+      await serving.says(/uid 60701, which this service runs as, can't write into it/)
+      chownSync(dirname(place.socket), service.uid, service.gid)
+      await serving.says(/its schema is older than this program.*docker compose run --rm migrator up/)
+      mkdirSync(place.socket)
+      await migrate({ engine: 'postgres', url: place.url })
+      await serving.says(/cannot listen on .*api\.sock: a directory is there/)
+      rmSync(place.socket, { recursive: true })
+      await serving.says(/^ready$/)
+      assert.equal(new Set(serving.said).size, serving.said.length, serving.said.join('\n'))
+      assert.equal((await ask(place.socket, alice, 'GET', '/readyz')).status, 200)
+      assert.deepEqual(
+        (await entries(place)).map(({ action }) => action),
+        ['service.started'],
+      )
+    })
+
+    test('a stop is heard while it waits', async (t) => {
+      const place = await makePlace(t)
+      rmSync(place.configFile)
+      const serving = new Service(place, { wait: true })
+      t.after(() => serving.stop())
+      await serving.says(/config\.yml:1:1: is not there/)
+      serving.child.kill()
+      assert.deepEqual(await serving.ended, [0, null])
+    })
+
+    test('without waiting it ends with the reason; a newer schema and a second instance end it in any case', async (t) => {
+      const place = await makePlace(t)
+      const end = async (change: { env?: NodeJS.ProcessEnv; wait?: boolean; place?: Partial<Place> }) => {
+        const own = new Service({ ...place, ...change.place }, { wait: false, ...change })
+        t.after(() => own.stop())
+        assert.deepEqual(await own.ended, [1, null])
+        return own.stderr
+      }
+      assert.match(await end({ place: { configFile: join(place.directory, 'none.yml') } }), /^ConfigError config: /)
+      assert.match(await end({ env: { DATABASE_URL: '' } }), /^ConfigError config: .*\n {2}DATABASE_URL is not set/)
+      const gone = 'postgresql://u@/x?host=/nowhere'
+      assert.match(await end({ env: { DATABASE_URL: gone } }), /^StoreError unavailable: /)
+      const older = await makePlace(t, { migrated: false })
+      assert.match(await end({ place: { url: older.url } }), /^StoreError schema-older: /)
+
+      const first = await serve(t, place)
+      assert.match(await end({ wait: true }), /^StoreError lock-held: .*teleclaude api pid/)
+      await first.stop()
+      await queryRows(
+        { engine: 'postgres', url: place.url },
+        "INSERT INTO teleclaude_migrations (name, checksum, applied_at) VALUES ('9999_future', 'sha256:x', now())",
+      )
+      assert.match(await end({ wait: true }), /^StoreError schema-newer: /)
+    })
+
+    test('an admin named by the deployment is one', async (t) => {
+      const place = await makePlace(t)
+      writeFileSync(join(place.directory, '.env'), `TELECLAUDE_ADMIN_UID=${stranger}\n`)
+      await serve(t, place)
+      const { body } = await ask(place.socket, stranger, 'GET', '/v1/whoami')
+      assert.partialDeepStrictEqual(body, { person: `uid-${stranger}`, role: 'admin' })
+    })
+
+    test('while the database is away every route that needs it says so, and goes on when it is back', async (t) => {
+      const place = await makePlace(t)
+      await serve(t, place)
+      const doorway = new URL(place.url).searchParams.get('host') ?? ''
+      // Nobody but root gets in any more, and who is in has to leave.
+      chmodSync(doorway, 0o700)
+      await queryRows(
+        { engine: 'postgres', url: place.url },
+        'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()',
+      )
+      for (const path of ['/readyz', '/v1/sessions', '/v1/safeguards']) {
+        const answer = await ask(place.socket, alice, 'GET', path)
+        assert.equal(answer.status, 503, path)
+        assert.equal(answer.headers['retry-after'], '1')
+      }
+      assert.equal((await ask(place.socket, alice, 'GET', '/v1/whoami')).status, 200)
+      chmodSync(doorway, 0o711)
+      let status = 503
+      while (status !== 200) status = (await ask(place.socket, alice, 'GET', '/readyz')).status
+      assert.equal((await ask(place.socket, alice, 'GET', '/v1/sessions')).status, 200)
+    })
+  })
+}

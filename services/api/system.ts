@@ -1,0 +1,104 @@
+// The API in system mode: kernel facts > settings > configuration > socket directory > lock > store > sessions > socket, and
+// back in reverse. It never migrates.
+
+import { dirname } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { describeFault } from '@teleclaude/config/config-error.ts'
+import { requireServiceDirectory } from '@teleclaude/config/directories.ts'
+import type { SystemLayout } from '@teleclaude/config/layout.ts'
+import { readServiceSettings } from '@teleclaude/config/service-settings.ts'
+import { readSystemConfig } from '@teleclaude/config/system-config.ts'
+import { withAdmin } from '@teleclaude/core/people.ts'
+import { osUserOf } from '@teleclaude/peercred/os-user.ts'
+import { preparePeerReader } from '@teleclaude/peercred/peer.ts'
+import { type InstanceLock, StoreError } from '@teleclaude/store/contract.ts'
+import { acquireInstanceLock, openStore } from '@teleclaude/store/open.ts'
+import type { Logger } from 'pino'
+import { systemIdentity } from './identity/system.ts'
+import { type KernelFacts, refuseUnsafe } from './kernel-facts.ts'
+import { createLog } from './log.ts'
+import { startServing, stopSignal, untilOver } from './serve.ts'
+
+export type SystemOptions = {
+  readonly layout: Pick<SystemLayout, 'configFile' | 'envFile' | 'socket'>
+  readonly env: NodeJS.ProcessEnv
+  readonly facts: KernelFacts
+  /** What somebody can mend meanwhile is waited for; without it, it is thrown. */
+  readonly wait: boolean
+}
+
+const retryMs = 1_000
+
+/** Runs until SIGTERM or SIGINT, or until the lock is lost.
+ *  @throws whatever keeps it from starting: UnsafeError, ConfigError, StoreError, DirectoryError, SocketError, PeerError */
+export async function runSystem(options: SystemOptions): Promise<void> {
+  const stopped = stopSignal()
+  refuseUnsafe(options.facts)
+  preparePeerReader()
+  await using running = await startPatiently(options, stopped)
+  if (running === null) return
+  const lost = await untilOver(running.lock, stopped, running.log)
+  if (lost !== null) throw lost
+}
+
+type Running = AsyncDisposable & { readonly lock: InstanceLock; readonly log: Logger }
+
+/** Null where it was asked to stop before it came up. */
+async function startPatiently(options: SystemOptions, stopped: Promise<void>): Promise<Running | null> {
+  const log = createLog({ host: '', logLevel: 'info' })
+  const said = new Set<string>()
+  for (;;) {
+    const attempt = start(options).catch((error: unknown) => {
+      if (!options.wait || !isMendable(error)) throw error
+      return error
+    })
+    const outcome = await Promise.race([attempt, stopped])
+    if (outcome === undefined) return null
+    if (!(outcome instanceof Error)) return outcome
+    if (!said.has(outcome.message)) log.error(`${outcome.message}\nWaiting until that is mended.`)
+    said.add(outcome.message)
+    if ((await Promise.race([delay(retryMs, 'again' as const), stopped])) !== 'again') return null
+  }
+}
+
+const mendableErrors = ['ConfigError', 'DirectoryError', 'SocketError']
+const mendableCodes = ['unavailable', 'schema-older', 'not-a-database', 'not-writable']
+
+/** Another instance, or a database of a newer version, is not to be waited for: whoever runs this has to see that. */
+function isMendable(error: unknown): error is Error {
+  if (!(error instanceof Error)) return false
+  return mendableErrors.includes(error.name) || (error instanceof StoreError && mendableCodes.includes(error.code))
+}
+
+function advise(error: unknown): never {
+  if (!(error instanceof StoreError && error.code === 'schema-older')) throw error
+  throw new StoreError(error.code, `${error.message}: docker compose run --rm migrator up`, { cause: error })
+}
+
+async function start({ layout, env }: SystemOptions): Promise<Running> {
+  const settings = readServiceSettings(env, { envFile: layout.envFile })
+  const { host, databaseUrl, adminUid } = settings
+  const log = createLog(settings)
+  const { config, warnings } = readSystemConfig(layout.configFile)
+  const people = adminUid === null ? config.people : withAdmin(config.people, adminUid, osUserOf(adminUid))
+  requireServiceDirectory(dirname(layout.socket))
+
+  const target = { engine: 'postgres', url: databaseUrl } as const
+  await using opened = new AsyncDisposableStack()
+  const holder = { host, pid: process.pid, program: 'teleclaude api' }
+  const lock = opened.adopt(await acquireInstanceLock(target, holder), (held) => held.release())
+  const store = opened.adopt(await openStore(target, { lock }).catch(advise), (open) => open.close())
+  const serving = await startServing({
+    mode: 'system',
+    store,
+    identity: systemIdentity(() => people),
+    host,
+    notice: config.notice,
+    log,
+    socket: { path: layout.socket, mode: 0o666 },
+  })
+  opened.defer(() => serving.stop())
+  for (const warning of warnings) log.warn(`${describeFault(warning)}; ${warning.mend}`)
+  const resources = opened.move()
+  return { lock, log, [Symbol.asyncDispose]: () => resources.disposeAsync() }
+}

@@ -1,0 +1,137 @@
+// For tests: system mode as a real process of its own uid, and requests of other users of the machine. Needs root.
+
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { text } from 'node:stream/consumers'
+import type { TestContext } from 'node:test'
+import { migrate } from '@teleclaude/store/open.ts'
+import { openCheckout } from '../../test/support/open-checkout.ts'
+import type { TestPostgres } from '../../test/support/postgres-server.ts'
+
+export const service = { uid: 60_701, gid: 60_700 }
+/** Users of this machine, by uid alone. */
+export const alice = 54_001
+export const bob = 54_002
+export const stranger = 54_003
+
+export const config = `people:
+  - { name: alice, role: admin, os_uid: ${alice} }
+  - { name: bob, role: newcomer, os_uid: ${bob} }
+notice: Be nice.
+`
+
+export type Place = {
+  readonly directory: string
+  readonly configFile: string
+  readonly socket: string
+  readonly url: string
+}
+
+/** Serves until it is told to stop; `said` are the messages of its log. */
+export class Service {
+  readonly child: ChildProcess
+  readonly said: string[] = []
+  readonly #lines: NodeJS.EventEmitter
+  readonly ended: Promise<unknown[]>
+  stderr = ''
+
+  constructor(place: Place, options: { readonly wait: boolean; readonly env?: NodeJS.ProcessEnv }) {
+    const { node, telec } = openCheckout()
+    const module = join(dirname(telec), '../../../services/api/system.ts')
+    const run = {
+      layout: { configFile: place.configFile, envFile: join(place.directory, '.env'), socket: place.socket },
+      env: { DATABASE_URL: place.url, TELECLAUDE_HOST: 'h', ...options.env },
+      wait: options.wait,
+    }
+    const script = `
+      const { runSystem } = await import(${JSON.stringify(module)})
+      const { readKernelFacts } = await import(${JSON.stringify(join(dirname(module), 'kernel-facts.ts'))})
+      await runSystem({ ...${JSON.stringify(run)}, facts: readKernelFacts() }).catch((error) => {
+        process.stderr.write(error.name + ' ' + (error.code ?? '') + ': ' + error.message)
+        process.exit(1)
+      })
+      process.exit(0)`
+    this.child = spawn(node, ['--input-type=module', '-e', script], {
+      ...service,
+      cwd: '/',
+      env: { PATH: process.env.PATH },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    this.ended = once(this.child, 'close')
+    this.child.stderr?.on('data', (part: Buffer) => {
+      this.stderr += part
+    })
+    const { stdout } = this.child
+    if (stdout === null) throw new TypeError('it has no output')
+    this.#lines = createInterface({ input: stdout })
+    this.#lines.on('line', (line: string) => {
+      const entry: { msg: string } = JSON.parse(line)
+      this.said.push(entry.msg)
+    })
+  }
+
+  /** Waits for a message of the log. */
+  async says(pattern: RegExp): Promise<void> {
+    while (!this.said.some((message) => pattern.test(message))) {
+      const outcome = await Promise.race([once(this.#lines, 'line'), this.ended.then(() => 'ended')])
+      if (outcome === 'ended') throw new Error(`it ended without ${pattern}: ${this.said.join('\n')} ${this.stderr}`)
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.child.kill()
+    await this.ended
+  }
+}
+
+/** One request, by curl's rules: method, path, body. As that user of the machine, who shares nothing with the service. */
+export async function ask(socketPath: string, uid: number, method: string, path: string, body?: unknown) {
+  const script = `
+    const [socketPath, method, path, body] = process.argv.slice(1)
+    const headers = body === '' ? {} : { 'Content-Type': 'application/json' }
+    const sent = require('node:http').request({ socketPath, method, path, headers }, async (response) => {
+      let text = ''
+      for await (const part of response) text += part
+      process.stdout.write(JSON.stringify({ status: response.statusCode, headers: response.headers, body: JSON.parse(text) }))
+    })
+    sent.end(body)`
+  const { node } = openCheckout()
+  const words = [socketPath, method, path, body === undefined ? '' : JSON.stringify(body)]
+  const child = spawn(node, ['-e', script, '--', ...words], {
+    uid,
+    gid: uid,
+    cwd: '/',
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const answer: { status: number; headers: Record<string, string>; body: Record<string, unknown> } = JSON.parse(
+    await text(child.stdout),
+  )
+  return answer
+}
+
+/** Lets the service's user reach the server's socket. */
+export function openDoorway(postgres: TestPostgres): void {
+  chmodSync(new URL(postgres.url('x')).searchParams.get('host') ?? '', 0o711)
+}
+
+export async function makeServicePlace(
+  t: TestContext,
+  postgres: TestPostgres,
+  { migrated }: { readonly migrated: boolean },
+): Promise<Place> {
+  const directory = mkdtempSync('/tmp/teleclaude-')
+  chmodSync(directory, 0o755)
+  t.after(() => rmSync(directory, { recursive: true }))
+  const run = join(directory, 'run')
+  mkdirSync(run, { mode: 0o755 })
+  chownSync(run, service.uid, service.gid)
+  const configFile = join(directory, 'config.yml')
+  writeFileSync(configFile, config)
+  chmodSync(configFile, 0o644)
+  const url = await postgres.createDatabase()
+  if (migrated) await migrate({ engine: 'postgres', url })
+  return { directory, configFile, socket: join(run, 'api.sock'), url }
+}
