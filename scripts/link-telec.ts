@@ -1,11 +1,13 @@
-// Links ~/.local/bin/telec to this checkout's launcher. Never touches a file there that it does not know.
+// Links telec to this checkout's launcher: ~/.local/bin/telec, and /usr/local/bin/telec for `link-telec.ts --system`, which
+// takes root. Never touches a file there that it does not know.
 
 import { lstatSync, mkdirSync, readlinkSync, symlinkSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
 
 const launcher = join(import.meta.dirname, '../bin/telec')
-const link = join(homedir(), '.local/bin/telec')
+const isForAll = process.argv.includes('--system') && process.getuid?.() === 0
+const link = isForAll ? '/usr/local/bin/telec' : join(homedir(), '.local/bin/telec')
 
 /** Makes the link unless something is there; says what is in the way, if anything. */
 function linkTelec(): { readonly made: boolean; readonly inTheWay: string | null } {
@@ -26,7 +28,9 @@ try {
   if (inTheWay !== null) {
     console.log(`Left ${link} as it is: ${inTheWay}. Remove it and run this again, or use ${launcher}`)
   } else if (!(process.env.PATH ?? '').split(delimiter).includes(dirname(link))) {
-    console.log(`To call it as telec, put this into your shell's profile: export PATH="$HOME/.local/bin:$PATH"`)
+    console.log(
+      `To call it as telec, put this into your shell's profile: export PATH="${isForAll ? dirname(link) : '$HOME/.local/bin'}:$PATH"`,
+    )
   }
 } catch (error) {
   // Without the link everything works all the same, by the launcher's full path.
