@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { copyCheckout, runCommand } from './support/checkout.ts'
+import { copyCheckout, pathWithOnly, runCommand } from './support/checkout.ts'
 
 /** Runs the test runner on one new test file, as it would be run from a shell. */
 async function runTests(t: TestContext, source: string) {
@@ -76,4 +76,15 @@ test('a process left behind fails the run, is named and ended', async (t) => {
   assert.deepEqual([code, last], [1, '1 passed, 1 failed, 0 skipped\n'])
   const pid = await readFile(join(folder, 'pid'), 'utf8')
   assert.match(stdout, new RegExp(`left running: ${pid} sleep 600\n`))
+})
+
+test('container tests on a machine without an engine fail, are not skipped, and it is said what to do', async (t) => {
+  const folder = await copyCheckout(t, '.npmrc')
+  const programs = { chown: '/bin/chown', id: '/usr/bin/id', rm: '/bin/rm', sh: '/bin/sh' }
+  const env = { PATH: await pathWithOnly(folder, programs), NODE_TEST_CONTEXT: undefined, NO_COLOR: '1' }
+  const file = join(import.meta.dirname, 'integration/engine.test.ts')
+  const { code, stdout } = await runCommand(process.execPath, [join(import.meta.dirname, 'run.ts'), file], { env })
+  assert.equal(code, 1)
+  assert.match(stdout, /cannot start a Docker engine: docker, dockerd, .* missing; run scripts\/test as root/)
+  assert.match(stdout, /^0 passed, 1 failed, 0 skipped\n$/m)
 })

@@ -8,15 +8,22 @@ import { availableParallelism } from 'node:os'
 import { join, relative, resolve } from 'node:path'
 import { run } from 'node:test'
 import { inspect, parseArgs, styleText } from 'node:util'
+import { buildAppliance } from './support/appliance-images.ts'
+import { prepareBaseImages } from './support/base-images.ts'
+import { prepareEngine } from './support/docker-engine.ts'
 import { endLeftovers } from './support/leftovers.ts'
 import { startPostgres } from './support/postgres-server.ts'
 
 const maxTestMs = 2 * 60_000
 const maxFileMs = 10 * 60_000
+// Those that build images and start containers.
+const maxContainerTestMs = 5 * 60_000
+const maxContainerFileMs = 15 * 60_000
 
 type Tally = { passed: number; failed: number; skipped: number }
 
 const root = join(import.meta.dirname, '..')
+const usesContainers = (file: string) => /^test\/(integration|system)\//.test(relative(root, file))
 
 function parseCommandLine() {
   try {
@@ -52,11 +59,12 @@ async function runFile(file: string): Promise<Tally> {
     findings.push(`${styleText(what === 'failed' ? 'red' : 'yellow', `  ${what}: ${name}`)}\n${indent(detail)}`)
   }
 
+  const containers = usesContainers(file)
   for await (const event of run({
     files: [file],
     isolation: 'process',
-    timeout: maxTestMs,
-    signal: AbortSignal.timeout(maxFileMs),
+    timeout: containers ? maxContainerTestMs : maxTestMs,
+    signal: AbortSignal.timeout(containers ? maxContainerFileMs : maxFileMs),
   })) {
     if (event.type === 'test:stdout' || event.type === 'test:stderr') output.push(event.data.message)
     if (event.type === 'test:start') names.splice(event.data.nesting, Infinity, event.data.name)
@@ -99,15 +107,34 @@ async function runFiles(files: readonly string[]): Promise<Tally[]> {
   const postgres = await startPostgres()
   process.env.TELECLAUDE_TEST_POSTGRES_URL = postgres.url('postgres')
   try {
-    const queue = files.values()
-    const workers = Array.from({ length: Math.min(8, Math.max(2, availableParallelism())) }, async () => {
-      const tallies: Tally[] = []
-      for (const file of queue) tallies.push(await runFile(file))
-      return tallies
-    })
-    return (await Promise.all(workers)).flat()
+    const queue = files.filter((file) => !usesContainers(file)).values()
+    const workers = Array.from({ length: Math.min(8, Math.max(2, availableParallelism())) }, () => runQueue(queue))
+    return (await Promise.all([...workers, runContainerFiles(files.filter(usesContainers))])).flat()
   } finally {
     await postgres.stop()
+  }
+}
+
+async function runQueue(queue: Iterable<string>): Promise<Tally[]> {
+  const tallies: Tally[] = []
+  for (const file of queue) tallies.push(await runFile(file))
+  return tallies
+}
+
+/** One after the other, because they share one engine; beside all others, because most of their time they wait for it. */
+async function runContainerFiles(files: readonly string[]): Promise<Tally[]> {
+  if (files.length === 0) return []
+  try {
+    await using engine = await prepareEngine(console.log)
+    await prepareBaseImages(console.log)
+    await buildAppliance(console.log)
+    const tallies = await runQueue(files)
+    const log = tallies.some(({ failed }) => failed > 0) ? engine.readLog() : ''
+    if (log !== '') console.log(`  the Docker engine's last words:\n${indent(log)}`)
+    return tallies
+  } catch (error) {
+    console.log(styleText('red', 'FAILED container tests:'), error)
+    return [{ passed: 0, failed: files.length, skipped: 0 }]
   }
 }
 

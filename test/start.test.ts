@@ -1,14 +1,11 @@
 // From a fresh clone to a first recorded session by one command, as the README says.
 
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
 import { lstatSync, mkdtempSync, readdirSync, realpathSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { pathWithOldNode, runCommand } from './support/checkout.ts'
-
-const root = join(import.meta.dirname, '..')
+import { copyTracked, pathWithOldNode, runCommand } from './support/checkout.ts'
 
 test('scripts/start in a fresh clone, with an old Node, ends in a first recorded session; scripts/stop ends no session', async (t) => {
   const parent = realpathSync(mkdtempSync(join(tmpdir(), 'clone ')))
@@ -59,17 +56,3 @@ test('scripts/start in a fresh clone, with an old Node, ends in a first recorded
   assert.equal((await telec('doctor')).code, 0)
   assert.equal((await script('stop')).code, 0)
 })
-
-/** What a clone of the present state would hold: the files that git tracks, and new ones that it does not ignore. */
-function copyTracked(checkout: string): void {
-  const listed = execFileSync('git', ['-C', root, 'ls-files', '-z', '--cached', '--others', '--exclude-standard'])
-  execFileSync('mkdir', ['-p', checkout])
-  execFileSync(
-    'sh',
-    ['-c', 'tar -C "$1" --ignore-failed-read --null -T - -cf - | tar -C "$2" -xf -', 'sh', root, checkout],
-    {
-      input: listed,
-      stdio: ['pipe', 'pipe', 'pipe'],
-    },
-  )
-}

@@ -1,6 +1,6 @@
 // Parts of this checkout in a directory of their own, and the scripts in it run as a person would run them.
 
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { cp, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
@@ -15,6 +15,20 @@ export async function copyCheckout(t: TestContext, ...paths: readonly string[]):
   const checkout = join(parent, 'checkout')
   for (const path of paths) await cp(join(root, path), join(checkout, path), { recursive: true })
   return checkout
+}
+
+/** What a clone of the present state would hold: the files that git tracks, and new ones that it does not ignore. */
+export function copyTracked(checkout: string): void {
+  const listed = execFileSync('git', ['-C', root, 'ls-files', '-z', '--cached', '--others', '--exclude-standard'])
+  execFileSync('mkdir', ['-p', checkout])
+  execFileSync(
+    'sh',
+    ['-c', 'tar -C "$1" --ignore-failed-read --null -T - -cf - | tar -C "$2" -xf -', 'sh', root, checkout],
+    {
+      input: listed,
+      stdio: ['pipe', 'pipe', 'pipe'],
+    },
+  )
 }
 
 /** A PATH on which `node` says that it is an old one, and is a good one in all else: npm can run on it. */
