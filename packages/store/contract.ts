@@ -177,6 +177,8 @@ export interface InstanceLock {
    *  again until it is held again or lost. A store that was opened with the lock asks this before each operation.
    *  @throws StoreError 'unavailable' */
   requireHeld(): void
+  /** Calls back each time the lock goes away. What is under way then may never be answered: its outcome is unknown. */
+  onAway(listener: (why: StoreError) => void): void
   /** Resolves when another instance has got the lock: this one has to stop. */
   readonly lost: Promise<StoreError>
   release(): Promise<void>

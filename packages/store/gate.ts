@@ -1,5 +1,5 @@
-// Every operation of a store passes here: nothing is done while the instance's lock is not held, closing waits for what is
-// under way, and the driver's errors become the contract's.
+// Every operation of a store passes here: nothing is done while the instance's lock is not held, what is under way when it
+// goes is given up (a frozen server never answers), closing waits for the rest, and the driver's errors become the contract's.
 
 import { type InstanceLock, StoreError } from './contract.ts'
 
@@ -11,10 +11,14 @@ export type Gate = { readonly run: Run; close(): Promise<void> }
 export function createGate(
   where: string,
   translate: (error: unknown) => unknown,
-  lock: Pick<InstanceLock, 'requireHeld'> | null,
+  lock: Pick<InstanceLock, 'requireHeld' | 'onAway'> | null,
 ): Gate {
   const underWay = new Set<Promise<unknown>>()
+  const givingUp = new Set<(why: StoreError) => void>()
   let closed = false
+  lock?.onAway((why) => {
+    for (const giveUp of givingUp) giveUp(why)
+  })
 
   async function attempt<T>(operation: () => T | Promise<T>): Promise<T> {
     try {
@@ -28,11 +32,14 @@ export function createGate(
     async run(operation) {
       if (closed) throw new StoreError('unavailable', `cannot use ${where}: it was closed`)
       lock?.requireHeld()
-      const outcome = attempt(operation)
+      const { promise: givenUp, reject: giveUp } = Promise.withResolvers<never>()
+      const outcome = Promise.race([attempt(operation), givenUp])
+      givingUp.add(giveUp)
       underWay.add(outcome)
       try {
         return await outcome
       } finally {
+        givingUp.delete(giveUp)
         underWay.delete(outcome)
       }
     },

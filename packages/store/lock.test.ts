@@ -12,7 +12,7 @@ import { startPostgres, type TestPostgres } from '../../test/support/postgres-se
 import type { InstanceLock, LockHolder, StoreTarget } from './contract.ts'
 import { StoreError } from './contract.ts'
 import { acquireInstanceLock, migrate, openStore } from './open.ts'
-import { parseServer, translateClientError } from './postgres/connection.ts'
+import { connectClient, parseServer, translateClientError } from './postgres/connection.ts'
 import { acquireLock } from './postgres/lock.ts'
 import {
   ending,
@@ -183,8 +183,17 @@ describe("the instance's lock on a PostgreSQL server", () => {
 
     test('is not waited for when it is frozen, and its old session of ours is no other instance', async () => {
       const { target, lock, store, backend } = await holdOnNewDatabase()
+      // What nobody answers is given up with the lock, too.
+      const blocking = await connectClient(parseServer(target.url), 'blocking')
+      await blocking.query('BEGIN; LOCK TABLE sessions')
+      const blocked = assert.rejects(
+        store.sessions.listLive('h'),
+        isStoreError('unavailable', /it is being asked for again/),
+      )
       process.kill(backend, 'SIGSTOP')
       await until(() => !isHeld(lock))
+      await blocked
+      await blocking.end()
       const startedMs = performance.now()
       await assert.rejects(store.ping(), isStoreError('unavailable'))
       assert.ok(performance.now() - startedMs < 1_000)

@@ -139,6 +139,7 @@ describe('the shared directory', () => {
     const script = `require('net').createServer().listen(process.argv[1], () => console.log('listening'))`
     const holder = spawn(process.execPath, ['-e', script, own.socket], { stdio: ['ignore', 'pipe', 'inherit'] })
     await once(holder.stdout, 'data')
+    chmodSync(own.socket, 0o666)
     await own.startService('api')
     await own.untilLog('api', /a running instance has it/)
     holder.kill('SIGKILL')

@@ -117,6 +117,7 @@ type State = Holding | { readonly state: 'away' | 'over'; readonly why: string; 
 function hold(first: pg.Client, ask: Ask, server: Server, host: string, patience: Patience): InstanceLock {
   const { promise: lost, resolve: lose } = Promise.withResolvers<StoreError>()
   const { promise: released, resolve: endWaiting } = Promise.withResolvers<void>()
+  const awayListeners: ((why: StoreError) => void)[] = []
   let regaining: Promise<void> | undefined
   let state: State = take(first)
 
@@ -133,6 +134,8 @@ function hold(first: pg.Client, ask: Ask, server: Server, host: string, patience
         why: "the connection that holds this host's lock broke; it is being asked for again",
         cause,
       }
+      const why = new StoreError('unavailable', `cannot use ${server.where}: ${state.why}`, { cause })
+      for (const listener of awayListeners) listener(why)
       regaining = regain()
     }
 
@@ -184,6 +187,9 @@ function hold(first: pg.Client, ask: Ask, server: Server, host: string, patience
 
   return {
     lost,
+    onAway(listener) {
+      awayListeners.push(listener)
+    },
     requireHeld() {
       if (state.state !== 'held') {
         throw new StoreError('unavailable', `cannot use ${server.where}: ${state.why}`, { cause: state.cause })

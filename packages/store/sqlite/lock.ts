@@ -40,6 +40,9 @@ export function acquireLock(file: string, holder: LockHolder): InstanceLock {
     requireHeld() {
       // Always: the kernel takes a file's lock from nobody.
     },
+    onAway() {
+      // Never.
+    },
     lost: new Promise(() => {
       // Never, for the same reason.
     }),

@@ -73,6 +73,7 @@ test('what could not be recorded while the database was away is counted in the n
     requireHeld() {
       if (isAway) throw new StoreError('unavailable', 'cannot reach it: a test')
     },
+    onAway: () => undefined,
     lost: new Promise(() => undefined),
     release: async () => undefined,
   }

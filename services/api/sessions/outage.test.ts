@@ -47,6 +47,7 @@ async function serveWithOutages(
     requireHeld() {
       if (isAway) throw new StoreError('unavailable', 'cannot reach it: a test')
     },
+    onAway: () => undefined,
     lost: new Promise(() => undefined),
     release: async () => undefined,
   }
@@ -177,6 +178,7 @@ for (const name of engineNames) {
           if (refused === 2) resolve()
           throw new StoreError('unavailable', 'cannot reach it: a test')
         },
+        onAway: () => undefined,
         lost: new Promise(() => undefined),
         release: async () => undefined,
       }
