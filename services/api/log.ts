@@ -3,6 +3,8 @@
 import type { LogLevel } from '@teleclaude/config/settings.ts'
 import { type Logger, pino } from 'pino'
 
-export function createLog({ host, logLevel }: { readonly host: string; readonly logLevel: LogLevel }): Logger {
-  return pino({ level: logLevel, base: { host }, timestamp: pino.stdTimeFunctions.isoTime })
+/** @param settings null while they are not known yet */
+export function createLog(settings: { readonly host: string; readonly logLevel: LogLevel } | null): Logger {
+  const base = settings === null ? null : { host: settings.host }
+  return pino({ level: settings?.logLevel ?? 'info', base, timestamp: pino.stdTimeFunctions.isoTime })
 }

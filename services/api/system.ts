@@ -45,7 +45,7 @@ type Running = AsyncDisposable & { readonly lock: InstanceLock; readonly log: Lo
 
 /** Null where it was asked to stop before it came up. */
 async function startPatiently(options: SystemOptions, stopped: Promise<void>): Promise<Running | null> {
-  const log = createLog({ host: '', logLevel: 'info' })
+  const log = createLog(null)
   const said = new Set<string>()
   for (;;) {
     const attempt = start(options).catch((error: unknown) => {

@@ -35,7 +35,7 @@ export class TlsPostgres implements AsyncDisposable {
     const certificates = mkdtempSync('/tmp/tc-tls-')
     chmodSync(certificates, 0o755)
     const container = await new GenericContainer('postgres:18-bookworm')
-      .withUser('60704:60700')
+      .withUser('postgres')
       .withEntrypoint(['/bin/sh', '-c'])
       .withCommand([script])
       .withNetworkMode('bridge')
@@ -87,7 +87,8 @@ export class TlsPostgres implements AsyncDisposable {
       'server.crt',
       ...names,
     )
-    execFileSync('chown', ['60704', join(this.certificates, 'server.key')])
+    // Of the image's user postgres.
+    execFileSync('chown', ['999', join(this.certificates, 'server.key')])
   }
 
   async #setUp(): Promise<void> {
