@@ -9,9 +9,10 @@ import { type TestContext, test } from 'node:test'
 import { copyCheckout, pathWithOnly, type Ran, runCommand } from '../test/support/checkout.ts'
 
 type Machine = {
-  /** What `docker info` prints; an exit code other than 0 makes it what it says on standard error. */
+  /** What `docker info` prints. */
   readonly info: string
-  readonly infoCode?: number
+  /** What `docker version` says on standard error where it reaches no engine. */
+  readonly refusal?: string
   /** Shell scripts in the place of programs; null for one that is not there. */
   readonly programs?: Readonly<Record<string, string | null>>
   readonly prepare?: (checkout: string, runDir: string) => Promise<void>
@@ -25,9 +26,9 @@ async function composeUp(t: TestContext, machine: Machine): Promise<Ran & { read
   const path = await pathWithOnly(checkout, {
     ...Object.fromEntries(['cat', 'dirname', 'id', 'ls', 'mv', 'sh', 'tail'].map((name) => [name, `/usr/bin/${name}`])),
   })
-  const info = `printf '%s\\n' '${machine.info}' >&${machine.infoCode ? 2 : 1}; exit ${machine.infoCode ?? 0}`
+  const version = machine.refusal === undefined ? 'echo 28.0.0' : `echo '${machine.refusal}' >&2; exit 1`
   const programs = {
-    docker: `case $1 in info) ${info} ;; esac; exit 1`,
+    docker: `case $1 in version) ${version} ;; info) echo '${machine.info}' ;; *) exit 1 ;; esac`,
     'docker-compose': 'exit 1',
     uname: 'echo Linux',
     getent: 'exit 2',
@@ -67,14 +68,14 @@ const refusals: readonly (Machine & { readonly what: string; readonly says: RegE
   },
   {
     what: 'an engine that does not run',
-    info: 'Cannot connect to the Docker daemon',
-    infoCode: 1,
+    info: linux,
+    refusal: 'Cannot connect to the Docker daemon',
     says: /cannot reach the Docker engine: Cannot connect.*\nStart it: sudo systemctl start docker/,
   },
   {
     what: 'a caller who may not use the engine',
-    info: 'permission denied while trying to connect to the Docker daemon socket',
-    infoCode: 1,
+    info: linux,
+    refusal: 'permission denied while trying to connect to the Docker daemon socket',
     says: /you may not use its socket\.\nRun this with sudo/,
   },
   {
