@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import {
   chmodSync,
   existsSync,
@@ -14,7 +15,10 @@ import {
   unlinkSync,
   writeFileSync,
 } from 'node:fs'
+import { createServer } from 'node:http'
+import { connect } from 'node:net'
 import { join } from 'node:path'
+import type { Duplex } from 'node:stream'
 import { describe, type TestContext, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Client, ConnectionError } from '@teleclaude/client/client.ts'
@@ -32,7 +36,7 @@ type Clone = {
 }
 
 /** A clone whose appliance is taken down again, with its volumes, when the test is over. */
-function cloneFor(t: TestContext, command: readonly string[]): Clone {
+function cloneFor(t: TestContext, command: readonly string[], extraEnv: NodeJS.ProcessEnv = {}): Clone {
   const parent = mkdtempSync('/tmp/tcc-')
   chmodSync(parent, 0o755)
   const checkout = join(parent, 'teleclaude')
@@ -42,6 +46,7 @@ function cloneFor(t: TestContext, command: readonly string[]): Clone {
     COMPOSE_PROJECT_NAME: `tcc-${randomBytes(4).toString('hex')}`,
     TELECLAUDE_RUN_DIR: runDir,
     SUDO_UID: '',
+    ...extraEnv,
   }
   const run = (program: string, ...args: readonly string[]) => runCommand(program, args, { env, cwd: checkout })
   const compose = (...args: readonly string[]) => {
@@ -65,6 +70,42 @@ async function untilReady({ client, compose }: Clone, patienceMs = 60_000): Prom
     if (performance.now() - startMs > patienceMs) {
       throw new Error(`the appliance is not ready:\n${(await compose('logs', '--tail', '30')).stdout}`)
     }
+  }
+}
+
+/** On the address that containers know this machine by. Passes on whatever it is asked for, unopened. */
+async function startProxy(onConnect: (address: string) => void): Promise<AsyncDisposable & { readonly url: string }> {
+  const format = '{{range .IPAM.Config}}{{.Gateway}}{{end}}'
+  const { stdout } = await runCommand('docker', ['network', 'inspect', 'bridge', '--format', format])
+  const sockets = new Set<Duplex>()
+  const server = createServer().on('connect', ({ url = '' }, client, head) => {
+    onConnect(url)
+    const { hostname, port } = new URL(`http://${url}`)
+    const upstream = connect(Number(port || 80), hostname, () => {
+      client.write('HTTP/1.1 200 Connection established\r\n\r\n')
+      upstream.write(head)
+      upstream.pipe(client).pipe(upstream)
+    })
+    for (const [socket, other] of [
+      [client, upstream],
+      [upstream, client],
+    ] as const) {
+      sockets.add(socket)
+      socket.on('error', () => other.destroy())
+      socket.on('close', () => sockets.delete(socket))
+    }
+  })
+  server.listen(0, stdout.trim())
+  await once(server, 'listening')
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('the proxy has no address')
+  return {
+    url: `http://${address.address}:${address.port}`,
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy()
+      server.close()
+      await once(server, 'close')
+    },
   }
 }
 
@@ -153,6 +194,25 @@ for (const command of composeCommands()) {
       const { stdout: logs } = await clone.compose(...files, 'logs')
       assert.ok(!logs.includes(database.password))
       await clone.compose(...files, 'down', '--volumes', '--timeout', '5')
+    })
+
+    test('a proxy of the environment is used to build, and is not kept in the image', async (t) => {
+      const asked: string[] = []
+      await using proxy = await startProxy((address) => asked.push(address))
+      const clone = cloneFor(t, command, { HTTPS_PROXY: proxy.url, TELECLAUDE_VERSION: 'behind-proxy' })
+      const image = 'teleclaude-migrator:behind-proxy'
+      t.after(() => runCommand('docker', ['rmi', image]))
+      const built = await clone.compose('build', '--no-cache', 'migrator')
+      assert.equal(built.code, 0, built.stdout + built.stderr)
+      assert.ok(asked.length > 0, 'npm asked the proxy')
+      for (const question of [
+        ['history', '--no-trunc', image],
+        ['inspect', image],
+      ]) {
+        const { stdout, code } = await clone.run('docker', ...question)
+        assert.equal(code, 0)
+        assert.ok(!stdout.includes(proxy.url))
+      }
     })
 
     test('an auditor with a way out: it alone has a network', async (t) => {

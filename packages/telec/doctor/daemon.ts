@@ -111,7 +111,8 @@ function checkIdentity(socket: Socket, { path, origin }: FoundSocket): Finding {
   const check = 'daemon'
   try {
     const { uid, pid } = readPeer(socket)
-    const who = `${osUserOf(uid) ?? 'an unknown user'} (uid ${uid}), process ${pid}`
+    const account = osUserOf(uid)
+    const who = `${account === null ? `uid ${uid}, which has no account here` : `${account} (uid ${uid})`}, process ${pid}`
     const isRoots = () => origin !== 'single-user' && checkRunDirectory(path, null).state === 'ok'
     if (uid === process.getuid?.() || path === systemLayout(process.platform).socket || isRoots())
       return ok(check, `runs as ${who}`)
