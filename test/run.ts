@@ -121,15 +121,14 @@ async function runQueue(queue: Iterable<string>): Promise<Tally[]> {
   return tallies
 }
 
-/** Two at a time on one engine, and beside all others, because most of their time they wait for containers. */
+/** One after the other, because they share one engine and its machine; beside all others, because they often wait for it. */
 async function runContainerFiles(files: readonly string[]): Promise<Tally[]> {
   if (files.length === 0) return []
   try {
     await using engine = await prepareEngine(console.log)
     await prepareBaseImages(console.log)
     await buildAppliance(console.log)
-    const queue = files.values()
-    const tallies = (await Promise.all([runQueue(queue), runQueue(queue)])).flat()
+    const tallies = await runQueue(files)
     const log = tallies.some(({ failed }) => failed > 0) ? engine.readLog() : ''
     if (log !== '') console.log(`  the Docker engine's last words:\n${indent(log)}`)
     return tallies

@@ -226,7 +226,10 @@ if (isRoot) {
     const heard = text(impostor.stdout)
     const { exitCode, find, findings } = await examine(home)
     assert.equal(exitCode, 69)
-    assert.match(find('daemon', 'fail').what, new RegExp(`DANGER: uid 12345, which has no account here, process ${impostor.pid} `))
+    assert.match(
+      find('daemon', 'fail').what,
+      new RegExp(`DANGER: uid 12345, which has no account here, process ${impostor.pid} `),
+    )
     assert.ok(findings.every((finding) => finding.check !== 'service'))
     assert.equal(await heard, 'heard 0\n')
   })
