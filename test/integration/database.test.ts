@@ -88,6 +88,7 @@ describe('roles and logins', () => {
       const stateOf = (check: string) => findings.find((finding) => finding.check === check)?.state
       assert.equal(stateOf('audit-log'), 'ok', JSON.stringify(findings))
       assert.equal(stateOf('database-login'), 'ok', JSON.stringify(findings))
+      assert.equal(stateOf('path'), undefined, 'where one has linked a telec of one’s own is no matter here')
     }
     // Root walks into the closed directory, and PostgreSQL refuses it.
     const { stdout } = await own.telec('root', ['doctor', '--json'])

@@ -6,7 +6,7 @@ import { paint, wantsColour } from '@teleclaude/core/style.ts'
 import { neutralise } from '@teleclaude/core/terminal-text.ts'
 import { checkDaemon } from '../doctor/daemon.ts'
 import type { Finding } from '../doctor/finding.ts'
-import { checkMachine } from '../doctor/machine.ts'
+import { checkCommandPath, checkMachine } from '../doctor/machine.ts'
 import { checkRunnerState, checkState, settingsCheck } from '../doctor/state.ts'
 import { exitCodes } from '../failure.ts'
 
@@ -17,9 +17,11 @@ export async function doctor(options: { readonly socket?: string; readonly json:
   const home = homedir()
   const layout = singleUserLayout(home)
   const found = findSocket({ flag: options.socket, env: process.env, home })
-  const machine = await checkMachine(home, process.env)
+  const machine = await checkMachine(home)
   const daemon = await checkDaemon(found, layout)
-  const state = daemon.isSystem ? checkRunnerState(layout) : checkState(layout, process.env)
+  const state = daemon.isSystem
+    ? checkRunnerState(layout)
+    : [checkCommandPath(home, process.env.PATH ?? ''), ...checkState(layout, process.env)]
   const findings = [...machine, ...state, ...daemon.findings]
   const failed = findings.filter((finding) => finding.state === 'fail')
   process.stdout.write(options.json ? `${JSON.stringify({ ok: failed.length === 0, findings })}\n` : format(findings))

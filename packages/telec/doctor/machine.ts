@@ -9,15 +9,8 @@ import { type Finding, fail, ok, reason, warn } from './finding.ts'
 const oldestNode = 24
 const reinstall = 'npm ci --include=optional'
 
-export async function checkMachine(home: string, env: NodeJS.ProcessEnv): Promise<readonly Finding[]> {
-  return [
-    checkNode(process.versions.node),
-    checkPlatform(),
-    checkPeerReader(),
-    await checkTerminal(),
-    checkCommandPath(home, env.PATH ?? ''),
-    checkRoom(home),
-  ]
+export async function checkMachine(home: string): Promise<readonly Finding[]> {
+  return [checkNode(process.versions.node), checkPlatform(), checkPeerReader(), await checkTerminal(), checkRoom(home)]
 }
 
 function checkNode(version: string): Finding {
@@ -56,7 +49,8 @@ async function checkTerminal(): Promise<Finding> {
   }
 }
 
-function checkCommandPath(home: string, path: string): Finding {
+/** Of an installation of one's own; the machine's telec is where its admin has put it. */
+export function checkCommandPath(home: string, path: string): Finding {
   const directory = join(home, '.local', 'bin')
   const isOnPath = path.split(delimiter).some((entry) => entry !== '' && resolve(entry) === directory)
   if (isOnPath) return ok('path', `${directory} is on PATH`)
