@@ -138,8 +138,9 @@ test('Ctrl-C interrupts the program and not telec', async () => {
   await terminal.enter('on')
   await terminal.until(/^on\nread on\ncode=5$/m)
 
-  await terminal.enter('clear; telec run -- sh -c "echo up; exec sleep 300"; echo "code=$?"')
-  await terminal.until(/^up$/m)
+  // Another word than before: that one is on the screen until the shell has cleared it.
+  await terminal.enter('clear; telec run -- sh -c "echo ready; exec sleep 300"; echo "code=$?"')
+  await terminal.until(/^ready$/m)
   await terminal.press('C-c')
   await terminal.until(/^\^Ccode=130$/m)
   const { status, exit } = await newest()
