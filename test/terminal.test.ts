@@ -170,14 +170,14 @@ test('Ctrl-Z stops a job of the shell inside, which lists it and brings it back'
 
 test('the exit code is the session’s, and the terminal is afterwards as it was', async () => {
   await using terminal = await Terminal.open(own)
-  write('end.sh', 'stty raw -echo; printf up; read -r line; eval "$line"')
+  write('end.sh', 'stty raw -echo; printf "up for $1"; read -r line; eval "$line"')
   for (const [end, code] of [
     ['exit 7', 7],
     ['kill -TERM $$', 143],
   ] as const) {
     // In one line: a shell sets the terminal up anew for every prompt.
-    await terminal.enter('clear; stty -g; telec run -- sh end.sh; echo "code=$?"; stty -g; stty -a; echo "done=$?"')
-    await terminal.until(/^up/m)
+    await terminal.enter(`clear; stty -g; telec run -- sh end.sh ${code}; echo "code=$?"; stty -g; stty -a; echo "done=$?"`)
+    await terminal.until(new RegExp(`^up for ${code}`, 'm'))
     const during = await terminal.modes()
     assert.ok(during.has('-icanon') && during.has('-echo') && during.has('-isig'), [...during].join(' '))
     await terminal.type(end)
