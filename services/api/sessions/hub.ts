@@ -89,7 +89,8 @@ export class Hub {
       socket,
       live,
       transcripts: this.#options.store.transcripts,
-      afterSeq: options.afterSeq === 'end' ? live.lastSeq : Math.min(options.afterSeq, live.lastSeq),
+      // Can be beyond what there is: the viewer of a service that was killed has seen what had not been recorded yet.
+      afterSeq: options.afterSeq === 'end' ? live.lastSeq : options.afterSeq,
       over: isOver ? current : null,
       view: options.view,
     })

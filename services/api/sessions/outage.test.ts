@@ -10,9 +10,9 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { AnswerError, Client } from '@teleclaude/client/client.ts'
 import type { NewSessionRequest } from '@teleclaude/core/api.ts'
 import type { AuditAction, AuditEntry } from '@teleclaude/core/audit.ts'
-import { closeCodes, runnerProtocol } from '@teleclaude/core/protocol.ts'
+import { closeCodes, runnerProtocol, viewerProtocol } from '@teleclaude/core/protocol.ts'
 import type { SessionId } from '@teleclaude/core/session.ts'
-import { encodeChunk } from '@teleclaude/core/transcript.ts'
+import { decodeChunk, encodeChunk } from '@teleclaude/core/transcript.ts'
 import { type InstanceLock, type Store, StoreError } from '@teleclaude/store/contract.ts'
 import { openStore } from '@teleclaude/store/open.ts'
 import { pino } from 'pino'
@@ -199,6 +199,23 @@ for (const name of engineNames) {
         entries.map(({ action, session: subject }) => [action, subject]),
         [['session.lost', { id: session.id, owner: 'alice' }]],
       )
+    })
+
+    test('what a viewer saw of a service that was killed before it was recorded is not shown again', async (t) => {
+      const own = await serveWithOutages(t, engine)
+      const { session } = await own.client.createSession(newSession)
+      const viewer = await own.client.openStream(`/v1/sessions/${session.id}/attach`, viewerProtocol, { afterSeq: 1 })
+      const seen: number[] = []
+      viewer.on('message', (bytes: Buffer, isBinary) => {
+        if (isBinary) seen.push(decodeChunk(bytes).seq)
+      })
+      viewer.resume()
+      await once(viewer, 'message')
+      const { runner } = await own.connectRunner(session.id)
+      for (const seq of [1, 2]) runner.send(encodeChunk({ seq, kind: 'output', offsetUs: 1, bytes: Buffer.from('x') }))
+      runner.send(encodeChunk({ seq: 3, kind: 'exit', offsetUs: 1, bytes: Buffer.from('{"kind":"exited","code":0}') }))
+      await once(viewer, 'close')
+      assert.deepEqual(seen, [2, 3])
     })
 
     test('a command that was queued as the database went is delivered when it is back, and its end recorded', async (t) => {

@@ -49,7 +49,7 @@ export class Viewer {
 
   /** A chunk has arrived. */
   offer(seq: number, frame: Uint8Array): void {
-    if (!this.#following) return
+    if (!this.#following || seq <= this.#seenSeq) return
     if (this.#socket.bufferedAmount > maxBufferedBytes) {
       this.#following = false
       this.#catchUp().catch((error: unknown) => {
