@@ -6,10 +6,12 @@ import { createConnection } from 'node:net'
 import type {
   CommandList,
   CommandView,
+  ConfigView,
   NewCommandRequest,
   NewSessionAnswer,
   NewSessionRequest,
   Readiness,
+  ReloadAnswer,
   SessionListQuery,
   SessionPage,
   SessionView,
@@ -59,6 +61,14 @@ export class Client {
 
   whoami(): Promise<Whoami> {
     return this.#json<Whoami>('GET', '/v1/whoami')
+  }
+
+  readConfig(): Promise<ConfigView> {
+    return this.#json<ConfigView>('GET', '/v1/config')
+  }
+
+  reloadConfig(): Promise<ReloadAnswer> {
+    return this.#json<ReloadAnswer>('POST', '/v1/config/reload', { body: {} })
   }
 
   createSession(session: NewSessionRequest): Promise<NewSessionAnswer> {

@@ -27,9 +27,20 @@ export class ConfigError extends Error {
   }
 }
 
+/** A variable's name, or FILE:LINE. */
+export function describePlace(place: ConfigPlace): string {
+  return 'variable' in place ? place.variable : `${place.file}:${place.line}`
+}
+
 /** Where it is and what is wrong there, without the mend. */
 export function describeFault(fault: ConfigFault): string {
   if ('variable' in fault) return `${fault.variable} ${fault.problem}`
   const { file, line, column, key, problem } = fault
   return `${file}:${line}:${column}: ${key === '' ? '' : `${key} `}${problem}`
+}
+
+/** For sorting: as a reader of the file meets them. */
+export function inFileOrder(one: ConfigFault, other: ConfigFault): number {
+  if (!('line' in one && 'line' in other)) return 0
+  return one.line - other.line || one.column - other.column
 }

@@ -4,3 +4,6 @@
 export const auditNotice = 'Sessions on this system are subject to admin audit.'
 
 export const logLevel = 'info'
+
+/** Lets go of a session, which goes on. */
+export const detachKey = 'ctrl-\\ d'

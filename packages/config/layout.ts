@@ -12,6 +12,10 @@ export type Layout = {
   readonly socket: string
   readonly database: string
   readonly logFile: string
+  /** Also the personal layer of whoever uses the machine's service. */
+  readonly configFile: string
+  readonly secretsFile: string
+  readonly envFile: string
 }
 
 /** Single-user mode: everything under the person's home. `home` is an absolute path. */
@@ -27,11 +31,15 @@ export function singleUserLayout(home: string): Layout {
     socket: join(runDir, 'api.sock'),
     database: join(root, 'teleclaude.db'),
     logFile: join(logDir, 'daemon.log'),
+    configFile: join(root, 'config.yml'),
+    secretsFile: join(root, 'secrets.yml'),
+    envFile: join(root, '.env'),
   }
 }
 
 export type SystemLayout = {
   readonly configFile: string
+  readonly secretsFile: string
   /** Variables for the services, as dotenv reads them; the environment comes before it. */
   readonly envFile: string
   readonly runDir: string
@@ -46,6 +54,7 @@ export function systemLayout(platform: NodeJS.Platform): SystemLayout {
   const runDir = isMac ? '/usr/local/var/run/teleclaude' : '/run/teleclaude'
   return {
     configFile: join(etc, 'config.yml'),
+    secretsFile: join(etc, 'secrets.yml'),
     envFile: join(etc, '.env'),
     runDir,
     socket: join(runDir, 'api.sock'),
@@ -85,8 +94,15 @@ export function findSocket({
   return { path: own, origin: 'single-user' }
 }
 
+export type Mode = 'single-user' | 'system'
+
+/** Which of the two a client is in follows from the socket that it talks to. */
+export function modeOf({ path }: FoundSocket, home: string): Mode {
+  return path === singleUserLayout(home).socket ? 'single-user' : 'system'
+}
+
 /** What can't be looked at is there: the attempt to connect then says what is wrong with it. */
-function isThere(path: string): boolean {
+export function isThere(path: string): boolean {
   try {
     lstatSync(path)
     return true

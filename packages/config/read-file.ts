@@ -6,8 +6,25 @@ import { shellQuote } from './shell-quote.ts'
 
 const maxBytes = 1024 * 1024
 
+export type ConfigFile = { readonly text: string; readonly stats: Stats }
+
+/** Null where there is no file at that path.
+ *  @throws ConfigError as `readConfigFile` */
+export function readConfigFileIfThere(file: string): ConfigFile | null {
+  try {
+    return readConfigFile(file)
+  } catch (error) {
+    if (error instanceof ConfigError && isMissing(error.cause)) return null
+    throw error
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR')
+}
+
 /** @throws ConfigError where it is not there, no file, closed to this process, too long, or not UTF-8 */
-export function readConfigFile(file: string): { readonly text: string; readonly stats: Stats } {
+export function readConfigFile(file: string): ConfigFile {
   const refuse = (problem: string, mend: string, cause?: unknown) =>
     new ConfigError([{ file, line: 1, column: 1, key: '', problem, mend }], { cause })
   const quoted = shellQuote(file)
@@ -16,9 +33,8 @@ export function readConfigFile(file: string): { readonly text: string; readonly 
     // A FIFO would keep an open(2) waiting for its writer.
     descriptor = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK)
   } catch (error) {
+    if (isMissing(error)) throw refuse('is not there', 'make it; an empty one knows nobody', error)
     const code = error instanceof Error && 'code' in error ? error.code : undefined
-    if (code === 'ENOENT' || code === 'ENOTDIR')
-      throw refuse('is not there', 'make it; an empty one knows nobody', error)
     throw refuse(`can't be read (${code})`, `let uid ${process.geteuid?.()} read it: chmod o+r ${quoted}`, error)
   }
   try {

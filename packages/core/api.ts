@@ -4,10 +4,9 @@
 import { z } from 'zod'
 import { commandKinds, commandStates } from './command.ts'
 import { roles } from './role.ts'
-import { sessionStatuses } from './session.ts'
+import { maxTitleLength, sessionStatuses } from './session.ts'
 import { maxTerminalCells } from './transcript.ts'
 
-const maxTitleLength = 200
 const maxPathLength = 4096
 const maxArguments = 4096
 const maxArgumentsLength = 128 * 1024
@@ -165,5 +164,44 @@ export const safeguardsSchema = z.strictObject({
   checks: z.array(z.strictObject({ check: z.string(), ok: z.boolean(), what: z.string() })),
 })
 export type Safeguards = z.infer<typeof safeguardsSchema>
+
+const configLayers = ['environment', 'secrets', 'system', 'personal', 'default'] as const
+const configOriginSchema = z.strictObject({
+  layer: z.enum(configLayers),
+  /** A variable's name, or FILE:LINE; null for a default. */
+  place: z.string().nullable(),
+})
+export type ConfigOrigin = z.infer<typeof configOriginSchema>
+
+const configEntrySchema = z.strictObject({
+  key: z.string(),
+  /** Null where it is not set, and where it is a secret. */
+  value: z.json(),
+  secret: z.boolean(),
+  origin: configOriginSchema,
+  /** What would count without that, nearest first. */
+  shadows: z.array(configOriginSchema),
+  /** When a change takes effect. */
+  applies: z.enum(['live', 'restart', 'next command']),
+})
+export type ConfigEntry = z.infer<typeof configEntrySchema>
+
+export const configViewSchema = z.strictObject({
+  mode: z.enum(['single-user', 'system']),
+  entries: z.array(configEntrySchema),
+  /** What is unwise, for people to read. */
+  warnings: z.array(z.string()),
+  /** Keys whose value in the files waits for a restart. */
+  needsRestart: z.array(z.string()),
+})
+export type ConfigView = z.infer<typeof configViewSchema>
+
+export const reloadAnswerSchema = z.strictObject({
+  /** One a line, for people to read; secrets as "changed". */
+  changes: z.array(z.string()),
+  needsRestart: z.array(z.string()),
+  warnings: z.array(z.string()),
+})
+export type ReloadAnswer = z.infer<typeof reloadAnswerSchema>
 
 export const noParametersSchema = z.strictObject({})

@@ -8,6 +8,9 @@ import { formatInstant } from './instant.ts'
 export const auditActions = [
   'service.started',
   'service.stopped',
+  'config.loaded',
+  'config.reloaded',
+  'config.refused',
   'schema.migrated',
   'session.started',
   'session.ended',

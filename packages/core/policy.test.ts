@@ -4,6 +4,7 @@ import type { Caller } from './caller.ts'
 import { type Action, actions, decide, type Resource, visibleOwner } from './policy.ts'
 import { type Role, roles } from './role.ts'
 
+const forAdmins: readonly Action[] = ['config.read', 'config.reload']
 const content: readonly Action[] = ['transcript.read', 'session.attach', 'session.drive', 'runner.connect']
 
 function callerWith(role: Role): Caller {
@@ -27,7 +28,15 @@ test('the public may ask who they are and whether the service is up, nothing els
 
 test('everybody known may do everything with their own sessions', () => {
   for (const role of roles.filter((name) => name !== 'public')) {
-    for (const action of actions) assert.ok(decide(callerWith(role), action, session('own')).allow, `${role} ${action}`)
+    for (const action of actions.filter((name) => !forAdmins.includes(name)))
+      assert.ok(decide(callerWith(role), action, session('own')).allow, `${role} ${action}`)
+  }
+})
+
+test('how the service is configured is for admins to see and to reload', () => {
+  for (const action of forAdmins) {
+    for (const role of roles)
+      assert.equal(decide(callerWith(role), action, { kind: 'service' }).allow, role === 'admin', `${role} ${action}`)
   }
 })
 

@@ -6,6 +6,8 @@ export const actions = [
   'health.read',
   'whoami.read',
   'safeguards.read',
+  'config.read',
+  'config.reload',
   'session.create',
   'session.list',
   'session.read',
@@ -27,6 +29,8 @@ export type Decision =
 
 const allow: Decision = { allow: true }
 
+const adminActions: readonly Action[] = ['config.read', 'config.reload']
+
 /** Decides from the caller and the resource alone, without I/O. Content (`transcript.read`, attach, drive) is the owner's. */
 export function decide(caller: Caller, action: Action, resource: Resource): Decision {
   if (action === 'health.read' || action === 'whoami.read') return allow
@@ -36,6 +40,9 @@ export function decide(caller: Caller, action: Action, resource: Resource): Deci
       hidden: false,
       reason: 'this service does not know you: an admin has to add you to its people',
     }
+  }
+  if (adminActions.includes(action) && caller.role !== 'admin') {
+    return { allow: false, hidden: false, reason: 'this is for admins' }
   }
   if (resource.kind === 'service') return allow
   if (resource.ownership === 'own') return allow

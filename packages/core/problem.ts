@@ -8,6 +8,7 @@ export const problemCodes = {
   'not-found': 404,
   'method-not-allowed': 405,
   conflict: 409,
+  config: 409,
   'too-large': 413,
   'unsupported-media-type': 415,
   invalid: 422,

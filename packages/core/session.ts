@@ -20,6 +20,9 @@ export type Owner = {
   readonly osUser: string
 }
 
+/** In UTF-16 code units. */
+export const maxTitleLength = 200
+
 export type TerminalSize = { readonly cols: number; readonly rows: number }
 
 /** A session as the store keeps it. Times are microseconds since 1970-01-01T00:00:00Z. */

@@ -17,6 +17,17 @@ describe('colour', () => {
     test(what, () => assert.equal(wantsColour({ isTTY }, env), wanted))
   }
 
+  for (const [what, isTTY, env, wish, wanted] of [
+    ['is on everywhere for who wishes so', false, { TERM: 'dumb' }, 'always', true],
+    ['is off on terminals, too, for who wishes so', true, {}, 'never', false],
+    ['is for terminals alone without a wish', false, {}, 'auto', false],
+    ['is off with NO_COLOR, whatever the wish', true, { NO_COLOR: '1' }, 'always', false],
+    ['is on with FORCE_COLOR, whatever the wish', false, { FORCE_COLOR: '1' }, 'never', true],
+    ['is off with a FORCE_COLOR of 0, whatever the wish', true, { FORCE_COLOR: '0' }, 'always', false],
+  ] as const) {
+    test(what, () => assert.equal(wantsColour({ isTTY }, env, wish), wanted))
+  }
+
   test('is an SGR sequence around the text, or nothing', () => {
     assert.equal(paint('x', 'red', true), '\x1b[31mx\x1b[39m')
     assert.equal(paint('x', 'red', false), 'x')

@@ -1,7 +1,8 @@
 // The auditor: reads the audit log of its host, checks it, and ships it to where the database's owner has no say.
 
 import { systemLayout } from '@teleclaude/config/layout.ts'
-import { readServiceSettings, type ServiceSettings } from '@teleclaude/config/service-settings.ts'
+import { loadDeployment } from '@teleclaude/config/load.ts'
+import type { LogLevel } from '@teleclaude/config/log-level.ts'
 import type { StoreTarget } from '@teleclaude/store/contract.ts'
 import { openStore } from '@teleclaude/store/open.ts'
 import { Command } from 'commander'
@@ -57,12 +58,13 @@ async function status(options: { readonly json?: boolean }): Promise<void> {
   process.exitCode = found.healthy ? 0 : 1
 }
 
-type Options = { target: StoreTarget; host: string; directory: string; logLevel: ServiceSettings['logLevel'] }
+type Options = { target: StoreTarget; host: string; directory: string; logLevel: LogLevel }
 
 function readOptions(): Options {
-  const { databaseUrl, host, logLevel } = readServiceSettings(process.env)
-  const directory = process.env.TELECLAUDE_AUDIT_DIR || systemLayout(process.platform).auditDir
-  return { target: { engine: 'postgres', url: databaseUrl }, host, directory, logLevel }
+  const layout = systemLayout(process.platform)
+  const { databaseUrl, host, logLevel, auditDirectory } = loadDeployment({ ...layout, env: process.env }).config
+  const target = { engine: 'postgres', url: databaseUrl.reveal() } as const
+  return { target, host, directory: auditDirectory ?? layout.auditDir, logLevel }
 }
 
 async function withLog({ logLevel, ...options }: Options, descriptor: number) {

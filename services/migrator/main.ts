@@ -1,6 +1,7 @@
 // The migrator: the database's schema, its roles and their rights. Runs to completion before the other services start.
 
-import { readServiceSettings } from '@teleclaude/config/service-settings.ts'
+import { systemLayout } from '@teleclaude/config/layout.ts'
+import { loadDeployment } from '@teleclaude/config/load.ts'
 import { Command, InvalidArgumentError } from 'commander'
 import { type Answer, type Deployment, explain, print } from './answer.ts'
 import { plan } from './plan.ts'
@@ -42,8 +43,8 @@ program
   .action(async (options: Options) => answer(options, await verify(readDeployment())))
 
 function readDeployment(): Deployment {
-  const { databaseUrl, host } = readServiceSettings(process.env)
-  return { target: { engine: 'postgres', url: databaseUrl }, host }
+  const { config } = loadDeployment({ ...systemLayout(process.platform), env: process.env })
+  return { target: { engine: 'postgres', url: config.databaseUrl.reveal() }, host: config.host }
 }
 
 function answer(options: Options, { exitCode, text, facts }: Answer): void {

@@ -7,16 +7,28 @@ import { after, test } from 'node:test'
 import fc from 'fast-check'
 import { ConfigError, describeFault } from './config-error.ts'
 import { auditNotice } from './defaults.ts'
-import { readSystemConfig } from './system-config.ts'
+import { loadSystemConfig } from './load.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'teleclaude-'))
 after(() => rmSync(directory, { recursive: true }))
 const file = join(directory, 'config.yml')
 
+/** With a database, which is not what this is about. */
+function load(path: string) {
+  const env = { DATABASE_URL: 'postgresql:///x?host=/run/postgresql' }
+  return loadSystemConfig({
+    configFile: path,
+    secretsFile: join(directory, 'secrets.yml'),
+    envFile: join(directory, '.env'),
+    env,
+  })
+}
+
 function read(text: string | Uint8Array) {
   writeFileSync(file, text)
   chmodSync(file, 0o644)
-  return readSystemConfig(file)
+  const { config, warnings } = load(file)
+  return { config: { people: config.people, notice: config.notice }, warnings }
 }
 
 function refusal(text: string | Uint8Array): ConfigError {
@@ -116,8 +128,10 @@ test('what two people, or two groups, both claim is refused, beside other faults
 
 test('what YAML offers beyond a configuration’s needs is refused', () => {
   for (const [text, says] of [
-    ['people: &all []\n', /an anchor is set; take &all away$/],
+    ['people: &all []\n', /an anchor is set; take it away, with its &$/],
     ['a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n', /an alias is used; write out/],
+    ['accounts: &all\n  role: member\n', /an anchor is set/],
+    ['accounts: !!map\n  role: member\n', /a tag is set/],
     ['notice: !!binary aGk=\n', /a tag is set/],
     ['notice: !secret x\n', /no YAML: .*tag/],
     ['people: []\n---\npeople: []\n', /there is more than one document; take the lines "---" away$/],
@@ -125,7 +139,7 @@ test('what YAML offers beyond a configuration’s needs is refused', () => {
     ['people: []\npeople: []\n', /^2:1: the key people is there twice; keep one of them$/],
     ['people: [\n', /^2:1: is no YAML: /],
     ['['.repeat(100_000), /nested too deeply/],
-    ['- alice\n', /^1:1: is no group of keys; write one or more of people, groups, accounts, notice/],
+    ['- alice\n', /^1:1: is no group of keys; write one or more of host, .*people, groups, accounts/],
     ['alice', /^1:1: is no group of keys/],
     ['people: {}\n', /^1:9: people is no list; write a list/],
     ['people: [alice]\n', /^1:10: people\[0\] is no group of keys/],
@@ -151,10 +165,45 @@ test('what YAML offers beyond a configuration’s needs is refused', () => {
   }
 })
 
+test('line ends of other systems are line ends; paths have to mean the same everywhere', () => {
+  assert.deepEqual(read('people: []\r\nnotice: Hello.\r\n').config.notice, 'Hello.')
+  assert.match(faults('notice: Hello.\r\nntice: x\r\n').join(), /^2:1: ntice is no key/)
+  const directory = (path: string) => faults(`audit: { directory: ${path} }\n`).join()
+  assert.match(directory('audit'), /^1:21: audit\.directory is no absolute path; write an absolute path/)
+  assert.match(directory('./audit'), /is no absolute path/)
+  assert.match(directory('~/audit'), /begins with ~, which nobody expands here/)
+})
+
+test('a message quotes nothing of the file but keys: what is in it may be a secret that does not belong there', () => {
+  for (const text of [
+    'a: |hunter2\n',
+    'a: &hunter2 x\n',
+    'a: *hunter2\n',
+    'a: !hunter2 x\n',
+    'a: "hunter2\n',
+    '%hunter2\n',
+  ])
+    assert.ok(!faults(text).join().includes('hunter2'), faults(text).join())
+})
+
+test('as many faults as fit into a file are found in seconds', () => {
+  const lines = Array.from({ length: 60_000 }, (_, at) => `k${at}: x\n`)
+  assert.equal(refusal(lines.join('')).faults.length, lines.length)
+})
+
+test('a file of megabytes, and one that would unfold to gigabytes, are refused at once', () => {
+  assert.match(faults(`# ${'x'.repeat(5 * 1024 * 1024)}`).join(), /is longer than 1048576 bytes/)
+  const levels = Array.from({ length: 9 }, (_, at) => `l${at + 1}: &l${at + 1} [${'*l'.concat(`${at}, `).repeat(9)}]\n`)
+  assert.match(
+    faults(`legacy:\n  l0: &l0 lol\n${levels.map((line) => `  ${line}`).join('')}`).join(),
+    /an alias is used/,
+  )
+})
+
 test('a file that is missing, none, or closed is named with the mend', () => {
   const problem = (path: string) => {
     try {
-      readSystemConfig(path)
+      load(path)
     } catch (error) {
       if (error instanceof ConfigError) return error.message
       throw error
@@ -181,10 +230,10 @@ test('a file that is missing, none, or closed is named with the mend', () => {
 test('a file that others can change is taken, with a warning', () => {
   read('')
   chmodSync(file, 0o664)
-  const [warning] = readSystemConfig(file).warnings
+  const [warning] = load(file).warnings
   assert.match(warning?.problem ?? '', /can be changed by others than its owner \(mode 0664\)/)
   execFileSync('sh', ['-c', warning?.mend.replace('close it: ', '') ?? 'false'])
-  assert.deepEqual(readSystemConfig(file).warnings, [])
+  assert.deepEqual(load(file).warnings, [])
 })
 
 test('whatever the bytes, the answer is a configuration or a ConfigError', () => {

@@ -1,0 +1,106 @@
+// The effective configuration of a service: environment > secrets > system > defaults, each value with where it comes from.
+// All of it or none: whatever is wrong is thrown at once, each with its place.
+
+import { hostname } from 'node:os'
+import type { People } from '@teleclaude/core/people.ts'
+import { databaseUrlSchema, transportProblems } from './database-url.ts'
+import { auditNotice, logLevel as defaultLogLevel } from './defaults.ts'
+import { type ConfigSources, Layers, type Loaded } from './layers.ts'
+import type { LogLevel } from './log-level.ts'
+import { absolutePath, systemSchema } from './schema/system.ts'
+import { Secret } from './secret.ts'
+
+type Common = { readonly host: string; readonly logLevel: LogLevel }
+/** What services need that know nobody. */
+export type Deployment = Common & {
+  /** As libpq reads it. */
+  readonly databaseUrl: Secret
+  readonly auditDirectory: string | null
+}
+export type SystemConfig = Common & {
+  readonly databaseUrl: Secret
+  /** Shown at the start of every session, before anything is recorded. */
+  readonly notice: string
+  readonly people: People
+  /** Who is an admin without being among the people, by uid. */
+  readonly adminUid: number | null
+}
+export type SingleUserConfig = Common & {
+  /** Null: SQLite. */
+  readonly databaseUrl: Secret | null
+  readonly notice: string
+}
+
+/** @throws ConfigError */
+export function loadSystemConfig(sources: ConfigSources): Loaded<SystemConfig> {
+  const layers = new Layers('system', sources)
+  const common = readCommon(layers)
+  const notice = readNotice(layers)
+  const adminUid = layers.pick('admin_uid', uid, null, toNumber)
+  const people = readPeople(layers)
+  const databaseUrl = layers.require('database.url', readDatabaseUrl(layers))
+  return layers.finish({ ...common, notice, databaseUrl, adminUid, people })
+}
+
+/** @throws ConfigError */
+export function loadSingleUserConfig(sources: ConfigSources): Loaded<SingleUserConfig> {
+  const layers = new Layers('single-user', sources)
+  return layers.finish({ ...readCommon(layers), notice: readNotice(layers), databaseUrl: readDatabaseUrl(layers) })
+}
+
+/** For the migrator and the auditor, who know nobody: what is wrong with the people is the api's to say. A file that can't be
+ *  understood at all counts only where nothing that comes before it says what is needed.
+ *  @throws ConfigError */
+export function loadDeployment(sources: ConfigSources): Loaded<Deployment> {
+  const layers = new Layers('system', sources, { need: ['host', 'database.url'] })
+  const common = readCommon(layers)
+  const auditDirectory = layers.pick('audit.directory', absolutePath, null)
+  const databaseUrl = layers.require('database.url', readDatabaseUrl(layers))
+  return layers.finish({ ...common, databaseUrl, auditDirectory })
+}
+
+/** What can be no number stays what it is, and is refused as such. */
+const toNumber = (text: string) => (/^(0|[1-9]\d{0,9})$/.test(text) ? Number(text) : text)
+const uid = systemSchema.shape.admin_uid.unwrap()
+
+function readCommon(layers: Layers): Common {
+  const host = layers.pick('host', systemSchema.shape.host.unwrap(), hostname())
+  const logLevel = layers.pick('log_level', systemSchema.shape.log_level.unwrap(), defaultLogLevel)
+  return { host, logLevel }
+}
+
+function readNotice(layers: Layers): string {
+  return layers.pick('notice', systemSchema.shape.notice.unwrap(), auditNotice)
+}
+
+/** A secret also where it holds no password: it never has to be told whether it does. */
+function readDatabaseUrl(layers: Layers): Secret | null {
+  const schema =
+    layers.mode === 'system'
+      ? databaseUrlSchema.superRefine((url, context) => {
+          for (const message of transportProblems(url)) context.addIssue({ code: 'custom', message })
+        })
+      : databaseUrlSchema
+  const url = layers.pick('database.url', schema, null)
+  return url === null ? null : new Secret(url)
+}
+
+function readPeople(layers: Layers): People {
+  const parsed = systemSchema.safeParse(layers.file.yaml.value ?? {}).data
+  if (parsed === undefined) return { people: [], groups: [], accounts: null }
+  for (const [index, { name, ...rest }] of parsed.people.entries())
+    layers.note(`people.${name}`, rest, ['people', index])
+  for (const [index, { gid, role }] of parsed.groups.entries())
+    layers.note(`groups.${gid}`, { role }, ['groups', index])
+  if (parsed.accounts) layers.note('accounts', parsed.accounts, ['accounts'])
+  return {
+    people: parsed.people.map(({ name, role, os_username, os_uid }) => ({
+      name,
+      role,
+      osUsernames: os_username ?? [],
+      osUids: os_uid ?? [],
+    })),
+    groups: parsed.groups,
+    accounts: parsed.accounts ? { role: parsed.accounts.role, minUid: parsed.accounts.min_uid } : null,
+  }
+}
