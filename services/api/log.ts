@@ -1,6 +1,6 @@
 // The service's own log: JSON lines on standard output, for whoever runs it.
 
-import type { LogLevel } from '@teleclaude/config/settings.ts'
+import type { LogLevel } from '@teleclaude/config/log-level.ts'
 import { type Logger, pino } from 'pino'
 
 /** @param settings null while they are not known yet */

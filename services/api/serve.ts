@@ -8,14 +8,14 @@ import type { InstanceLock, Store } from '@teleclaude/store/contract.ts'
 import { schedule } from 'node-cron'
 import type { Logger } from 'pino'
 import { Denials } from './audit/denials.ts'
-import { record, theApi } from './audit/record.ts'
+import { record, recordAll, theApi } from './audit/record.ts'
 import { createApiServer } from './http/server.ts'
 import type { Service } from './service.ts'
 import { defaultLostAfterMs, Hub } from './sessions/hub.ts'
 import { listenOnSocket } from './socket.ts'
 import { readVersion } from './version.ts'
 
-export type ServeOptions = Pick<Service, 'mode' | 'store' | 'identity' | 'host' | 'notice' | 'log'> & {
+export type ServeOptions = Pick<Service, 'mode' | 'store' | 'identity' | 'host' | 'config' | 'log'> & {
   /** `mode` as in chmod(2). */
   readonly socket: { readonly path: string; readonly mode: number }
 }
@@ -40,21 +40,36 @@ export async function startServing(options: ServeOptions): Promise<Serving> {
     await hub.start()
     await listenOnSocket(server, socket.path, { mode: socket.mode })
     // Nothing runs between the two: the first request is read after this has its place in the log.
-    await record(options, { action: 'service.started', actor: theApi, session: null, detail: { mode, version } })
+    await recordAll(options, [
+      { action: 'service.started', actor: theApi, session: null, detail: { mode, version } },
+      ...options.config.startEvents(theApi),
+    ])
   } catch (error) {
     await closeServer(server, hub)
     throw error
   }
+  const reload = () => {
+    options.config
+      .reload(theApi, (events) => recordAll(options, events))
+      .catch((error: unknown) => log.error({ err: error }, 'configuration not reloaded: the old one stays'))
+  }
+  if (!hasTerminal()) process.on('SIGHUP', reload)
   const sweep = schedule('* * * * *', () => sweepCommands(store, log))
   log.info({ socket: socket.path, version, pid: process.pid, mode }, 'ready')
   return {
     async stop() {
+      process.off('SIGHUP', reload)
       await sweep.destroy()
       await closeServer(server, hub)
       await recordStop(options)
       log.info('stopped')
     },
   }
+}
+
+/** In the foreground SIGHUP means that the terminal is gone, and ends the process (signal(7)). */
+function hasTerminal(): boolean {
+  return process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY
 }
 
 async function sweepCommands(store: Store, log: Logger): Promise<void> {

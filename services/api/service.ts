@@ -4,6 +4,7 @@ import type { Whoami } from '@teleclaude/core/api.ts'
 import type { Store } from '@teleclaude/store/contract.ts'
 import type { Logger } from 'pino'
 import type { Denials } from './audit/denials.ts'
+import type { RunningConfig } from './configuration/running-config.ts'
 import type { Identity } from './identity/identity.ts'
 import type { Hub } from './sessions/hub.ts'
 
@@ -15,6 +16,6 @@ export type Service = {
   readonly denials: Denials
   readonly host: string
   readonly version: string
-  readonly notice: string
+  readonly config: RunningConfig
   readonly log: Logger
 }

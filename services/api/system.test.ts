@@ -73,7 +73,7 @@ if (process.getuid?.() === 0) {
       const { session, notice } = body as { session: { id: string }; notice: string }
       assert.equal(notice, 'Be nice.')
       for (const { method, path, on } of routes) {
-        const input = path === '/v1/sessions' ? newSession : { kind: 'stop' }
+        const input = path === '/v1/sessions' ? newSession : path === '/v1/config/reload' ? {} : { kind: 'stop' }
         const request = [
           method.toUpperCase(),
           path.replace(':id', session.id),
@@ -101,6 +101,7 @@ if (process.getuid?.() === 0) {
         all.map(({ action }) => action),
         [
           'service.started',
+          'config.loaded',
           'session.started',
           'request.denied',
           'request.denied',
@@ -110,17 +111,70 @@ if (process.getuid?.() === 0) {
       )
       const subject = { id: session.id, owner: 'bob' }
       assert.partialDeepStrictEqual(all[0], { detail: { mode: 'system' } })
-      assert.partialDeepStrictEqual(all[1], { actor: { person: 'bob', uid: bob }, session: subject })
-      assert.partialDeepStrictEqual(all[2], {
+      assert.match(
+        String(all[1]?.detail.lines),
+        new RegExp(`^people.alice: {"role":"admin","os_uid":\\[${alice}\\]}$`, 'm'),
+      )
+      assert.partialDeepStrictEqual(all[2], { actor: { person: 'bob', uid: bob }, session: subject })
+      assert.partialDeepStrictEqual(all[3], {
         actor: { person: null, uid: stranger },
         detail: { request: 'session.list' },
       })
-      assert.partialDeepStrictEqual(all[3], {
+      assert.partialDeepStrictEqual(all[4], {
         actor: { person: 'alice' },
         session: subject,
         detail: { request: 'transcript.read' },
       })
-      assert.partialDeepStrictEqual(all[4], { actor: { person: 'alice' }, session: subject, detail: { force: true } })
+      assert.partialDeepStrictEqual(all[5], { actor: { person: 'alice' }, session: subject, detail: { force: true } })
+    })
+
+    test('a reload counts from the next request on; only an admin, or a signal, can ask for it', async (t) => {
+      const place = await makePlace(t)
+      const serving = await serve(t, place)
+      const roleOf = async (uid: number) => (await ask(place.socket, uid, 'GET', '/v1/whoami')).body.role
+      const reload = (uid: number) => ask(place.socket, uid, 'POST', '/v1/config/reload', {})
+      for (const uid of [bob, stranger]) {
+        assert.equal((await reload(uid)).status, 403)
+        assert.equal((await ask(place.socket, uid, 'GET', '/v1/config')).status, 403)
+      }
+      writeFileSync(place.configFile, config.replace('newcomer', 'member'))
+      const answer = await reload(alice)
+      assert.equal(answer.status, 200)
+      assert.deepEqual(answer.body, {
+        changes: [`people.bob: {"role":"newcomer","os_uid":[${bob}]} -> {"role":"member","os_uid":[${bob}]}`],
+        needsRestart: [],
+        warnings: [],
+      })
+      assert.equal(await roleOf(bob), 'member')
+
+      writeFileSync(place.configFile, `${config}rle: 5\n`)
+      const refused = await reload(alice)
+      assert.equal(refused.status, 409)
+      assert.partialDeepStrictEqual(refused.body, { code: 'config' })
+      assert.match(String(refused.body.detail), /config\.yml:5:1: rle is no key/)
+      assert.equal(await roleOf(bob), 'member')
+      const signalled = serving.says(/configuration not reloaded: the old one stays/)
+      serving.child.kill('SIGHUP')
+      await signalled
+
+      writeFileSync(place.configFile, config.replace(/.*bob.*\n/, ''))
+      // That of alice's reload has been said before.
+      serving.said.length = 0
+      serving.child.kill('SIGHUP')
+      await serving.says(/^configuration reloaded$/)
+      assert.equal(await roleOf(bob), 'public')
+
+      const changed = (await entries(place)).filter(({ action }) => /^config\.re/.test(action))
+      assert.deepEqual(
+        changed.map(({ action, actor }) => [action, actor.kind === 'caller' ? actor.person : actor.name]),
+        [
+          ['config.reloaded', 'alice'],
+          ['config.refused', 'alice'],
+          ['config.refused', 'api'],
+          ['config.reloaded', 'api'],
+        ],
+      )
+      assert.match(String(changed[3]?.detail.lines), /^people\.bob: .* -> not set$/m)
     })
 
     test('what can be mended is waited for: each reason is said once, and the service comes up by itself', async (t) => {
@@ -148,7 +202,7 @@ if (process.getuid?.() === 0) {
       assert.equal((await ask(place.socket, alice, 'GET', '/readyz')).status, 200)
       assert.deepEqual(
         (await entries(place)).map(({ action }) => action),
-        ['service.started'],
+        ['service.started', 'config.loaded'],
       )
     })
 

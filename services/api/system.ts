@@ -5,22 +5,25 @@ import { dirname } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { describeFault } from '@teleclaude/config/config-error.ts'
 import { requireServiceDirectory } from '@teleclaude/config/directories.ts'
+import type { Loaded } from '@teleclaude/config/layers.ts'
 import type { SystemLayout } from '@teleclaude/config/layout.ts'
-import { readServiceSettings } from '@teleclaude/config/service-settings.ts'
-import { readSystemConfig } from '@teleclaude/config/system-config.ts'
+import { loadSystemConfig, type SystemConfig } from '@teleclaude/config/load.ts'
 import { withAdmin } from '@teleclaude/core/people.ts'
 import { osUserOf } from '@teleclaude/peercred/os-user.ts'
 import { preparePeerReader } from '@teleclaude/peercred/peer.ts'
 import { type InstanceLock, StoreError } from '@teleclaude/store/contract.ts'
 import { acquireInstanceLock, openStore } from '@teleclaude/store/open.ts'
 import type { Logger } from 'pino'
+import { RunningConfig } from './configuration/running-config.ts'
+import { takeEnvironment } from './configuration/take-environment.ts'
 import { systemIdentity } from './identity/system.ts'
 import { type KernelFacts, refuseUnsafe } from './kernel-facts.ts'
 import { createLog } from './log.ts'
 import { startServing, stopSignal, untilOver } from './serve.ts'
 
 export type SystemOptions = {
-  readonly layout: Pick<SystemLayout, 'configFile' | 'envFile' | 'socket'>
+  readonly layout: Pick<SystemLayout, 'configFile' | 'secretsFile' | 'envFile' | 'socket'>
+  /** Of the process: what is secret in it is taken out, so that no child has it. */
   readonly env: NodeJS.ProcessEnv
   readonly facts: KernelFacts
   /** What somebody can mend meanwhile is waited for; without it, it is thrown. */
@@ -33,6 +36,8 @@ const retryMs = 1_000
  *  @throws whatever keeps it from starting: UnsafeError, ConfigError, StoreError, DirectoryError, SocketError, PeerError */
 export async function runSystem(options: SystemOptions): Promise<void> {
   const stopped = stopSignal()
+  // Until there is something to reload, everything is read again anyway.
+  process.on('SIGHUP', () => undefined)
   refuseUnsafe(options.facts)
   preparePeerReader()
   await using running = await startPatiently(options, stopped)
@@ -47,8 +52,9 @@ type Running = AsyncDisposable & { readonly lock: InstanceLock; readonly log: Lo
 async function startPatiently(options: SystemOptions, stopped: Promise<void>): Promise<Running | null> {
   const log = createLog(null)
   const said = new Set<string>()
+  const load = makeLoader(options)
   for (;;) {
-    const attempt = start(options).catch((error: unknown) => {
+    const attempt = start(options.layout, load).catch((error: unknown) => {
       if (!options.wait || !isMendable(error)) throw error
       return error
     })
@@ -75,15 +81,26 @@ function advise(error: unknown): never {
   throw new StoreError(error.code, `${error.message}: docker compose run --rm migrator up`, { cause: error })
 }
 
-async function start({ layout, env }: SystemOptions): Promise<Running> {
-  const settings = readServiceSettings(env, { envFile: layout.envFile })
-  const { host, databaseUrl, adminUid } = settings
-  const log = createLog(settings)
-  const { config, warnings } = readSystemConfig(layout.configFile)
-  const people = adminUid === null ? config.people : withAdmin(config.people, adminUid, osUserOf(adminUid))
+type Load = () => Loaded<SystemConfig>
+
+function makeLoader({ layout, env }: SystemOptions): Load {
+  const taken = takeEnvironment(env)
+  return () => {
+    const loaded = loadSystemConfig({ ...layout, env: taken })
+    const { people, adminUid } = loaded.config
+    if (adminUid === null) return loaded
+    return { ...loaded, config: { ...loaded.config, people: withAdmin(people, adminUid, osUserOf(adminUid)) } }
+  }
+}
+
+async function start(layout: SystemOptions['layout'], load: Load): Promise<Running> {
+  const loaded = load()
+  const { host, databaseUrl } = loaded.config
+  const log = createLog(loaded.config)
+  const config = new RunningConfig<SystemConfig>({ mode: 'system', files: layout, load }, loaded, log)
   requireServiceDirectory(dirname(layout.socket))
 
-  const target = { engine: 'postgres', url: databaseUrl } as const
+  const target = { engine: 'postgres', url: databaseUrl.reveal() } as const
   await using opened = new AsyncDisposableStack()
   const holder = { host, pid: process.pid, program: 'teleclaude api' }
   const lock = opened.adopt(await acquireInstanceLock(target, holder), (held) => held.release())
@@ -91,14 +108,14 @@ async function start({ layout, env }: SystemOptions): Promise<Running> {
   const serving = await startServing({
     mode: 'system',
     store,
-    identity: systemIdentity(() => people),
+    identity: systemIdentity(() => config.current.people),
     host,
-    notice: config.notice,
+    config,
     log,
     socket: { path: layout.socket, mode: 0o666 },
   })
   opened.defer(() => serving.stop())
-  for (const warning of warnings) log.warn(`${describeFault(warning)}; ${warning.mend}`)
+  for (const warning of loaded.warnings) log.warn(`${describeFault(warning)}; ${warning.mend}`)
   const resources = opened.move()
   return { lock, log, [Symbol.asyncDispose]: () => resources.disposeAsync() }
 }

@@ -34,6 +34,8 @@ export type Place = {
 export class Service {
   readonly child: ChildProcess
   readonly said: string[] = []
+  /** All that it has written. */
+  log = ''
   readonly #lines: NodeJS.EventEmitter
   readonly ended: Promise<unknown[]>
   stderr = ''
@@ -42,14 +44,18 @@ export class Service {
     const { node, telec } = openCheckout()
     const module = join(dirname(telec), '../../../services/api/system.ts')
     const run = {
-      layout: { configFile: place.configFile, envFile: join(place.directory, '.env'), socket: place.socket },
-      env: { DATABASE_URL: place.url, TELECLAUDE_HOST: 'h', ...options.env },
+      layout: {
+        configFile: place.configFile,
+        secretsFile: join(place.directory, 'secrets.yml'),
+        envFile: join(place.directory, '.env'),
+        socket: place.socket,
+      },
       wait: options.wait,
     }
     const script = `
       const { runSystem } = await import(${JSON.stringify(module)})
       const { readKernelFacts } = await import(${JSON.stringify(join(dirname(module), 'kernel-facts.ts'))})
-      await runSystem({ ...${JSON.stringify(run)}, facts: readKernelFacts() }).catch((error) => {
+      await runSystem({ ...${JSON.stringify(run)}, env: process.env, facts: readKernelFacts() }).catch((error) => {
         process.stderr.write(error.name + ' ' + (error.code ?? '') + ': ' + error.message)
         process.exit(1)
       })
@@ -57,7 +63,7 @@ export class Service {
     this.child = spawn(node, ['--input-type=module', '-e', script], {
       ...service,
       cwd: '/',
-      env: { PATH: process.env.PATH },
+      env: { PATH: process.env.PATH, DATABASE_URL: place.url, TELECLAUDE_HOST: 'h', ...options.env },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     this.ended = once(this.child, 'close')
@@ -68,6 +74,7 @@ export class Service {
     if (stdout === null) throw new TypeError('it has no output')
     this.#lines = createInterface({ input: stdout })
     this.#lines.on('line', (line: string) => {
+      this.log += `${line}\n`
       const entry: { msg: string } = JSON.parse(line)
       this.said.push(entry.msg)
     })

@@ -21,7 +21,12 @@ export function subjectOf(session: Pick<Session, 'id' | 'owner'>): NonNullable<A
 
 export type AuditedHost = { readonly store: Pick<Store, 'audit'>; readonly host: string }
 
-/** Resolves once it is durable. @throws StoreError: treat it as not recorded */
-export async function record({ store, host }: AuditedHost, event: AuditEvent): Promise<void> {
-  await store.audit.append(host, [event], nowUs())
+/** Resolves once they are durable, in this order and with nothing between them. @throws StoreError: treat them as not recorded */
+export async function recordAll({ store, host }: AuditedHost, events: readonly AuditEvent[]): Promise<void> {
+  const [first, ...others] = events
+  if (first !== undefined) await store.audit.append(host, [first, ...others], nowUs())
+}
+
+export function record(where: AuditedHost, event: AuditEvent): Promise<void> {
+  return recordAll(where, [event])
 }

@@ -15,6 +15,7 @@ const titles: Readonly<Record<ProblemCode, string>> = {
   'not-found': 'There is no such thing',
   'method-not-allowed': 'This path does not have that method',
   conflict: 'The state of things does not allow this',
+  config: 'The configuration can not be used',
   'too-large': 'The request is too large',
   'unsupported-media-type': 'The body has to be application/json',
   invalid: 'The input does not fit',

@@ -17,20 +17,23 @@ type Asked = { readonly service: Service; readonly caller: Caller }
 type AskedOfSession = Asked & { readonly session: Session }
 type Streamed = AskedOfSession & { readonly socket: WebSocket }
 
-/** What a request turned out to be once its input has parsed: authorise `action`, then `handle`. */
-type Prepared<Context, Result> = { readonly action: Action; handle(context: Context): Promise<Result> }
-
-type Http = { readonly method: 'get' | 'post'; readonly path: string }
-type Prepare<Context, Result> = {
-  /** @throws ProblemError 'invalid' */
-  prepare(query: unknown, body: unknown): Prepared<Context, Result>
+type Http = { readonly method: 'get' | 'post'; readonly path: string; readonly action: Action }
+type Handled<Context, Result> = {
+  /** What the request turned out to be: to be called once it is authorised.
+   *  @throws ProblemError 'invalid' */
+  prepare(query: unknown, body: unknown): (context: Context) => Promise<Result>
 }
 export type Route = Http &
   (
-    | ({ readonly on: 'service' } & Prepare<Asked, Answer>)
-    | ({ readonly on: 'session' } & Prepare<AskedOfSession, Answer>)
+    | ({ readonly on: 'service' } & Handled<Asked, Answer>)
+    | ({ readonly on: 'session' } & Handled<AskedOfSession, Answer>)
   )
-export type StreamRoute = { readonly path: string; readonly protocol: string } & Prepare<Streamed, void>
+export type StreamRoute = {
+  readonly path: string
+  readonly protocol: string
+  /** The query decides what is being done. @throws ProblemError 'invalid' */
+  prepare(query: unknown): { readonly action: Action; handle(context: Streamed): Promise<void> }
+}
 
 type Input<Query extends z.ZodType, Body extends z.ZodType> = {
   readonly query: z.output<Query>
@@ -39,8 +42,6 @@ type Input<Query extends z.ZodType, Body extends z.ZodType> = {
 type Definition<Query extends z.ZodType, Body extends z.ZodType, Context, Result> = {
   readonly query: Query
   readonly body: Body
-  /** Needed on every route; a function where the input decides what is being done. */
-  readonly action: Action | ((input: Input<Query, Body>) => Action)
   handle(context: Context & Input<Query, Body>): Promise<Result>
 }
 
@@ -48,34 +49,53 @@ type Definition<Query extends z.ZodType, Body extends z.ZodType, Context, Result
 export function serviceRoute<Query extends z.ZodType, Body extends z.ZodType>(
   route: Http & Definition<Query, Body, Asked, Answer>,
 ): Route {
-  return { on: 'service', method: route.method, path: route.path, prepare: preparer(route) }
+  return {
+    on: 'service',
+    method: route.method,
+    path: route.path,
+    action: route.action,
+    prepare: preparer<Query, Body, Asked, Answer>(route),
+  }
 }
 
 /** A route whose path names a session as `:id`. */
 export function sessionRoute<Query extends z.ZodType, Body extends z.ZodType>(
   route: Http & Definition<Query, Body, AskedOfSession, Answer>,
 ): Route {
-  return { on: 'session', method: route.method, path: route.path, prepare: preparer(route) }
+  return {
+    on: 'session',
+    method: route.method,
+    path: route.path,
+    action: route.action,
+    prepare: preparer<Query, Body, AskedOfSession, Answer>(route),
+  }
 }
 
 /** A WebSocket whose path names a session as `:id`. */
-export function sessionStream<Query extends z.ZodType, Body extends z.ZodType>(
-  route: { readonly path: string; readonly protocol: string } & Definition<Query, Body, Streamed, void>,
-): StreamRoute {
-  return { path: route.path, protocol: route.protocol, prepare: preparer(route) }
+export function sessionStream<Query extends z.ZodType>(route: {
+  readonly path: string
+  readonly protocol: string
+  readonly query: Query
+  readonly action: (query: z.output<Query>) => Action
+  handle(context: Streamed & { readonly query: z.output<Query> }): Promise<void>
+}): StreamRoute {
+  return {
+    path: route.path,
+    protocol: route.protocol,
+    prepare(rawQuery) {
+      const query = parse('query', route.query, rawQuery)
+      return { action: route.action(query), handle: (context) => route.handle({ ...context, query }) }
+    },
+  }
 }
 
 function preparer<Query extends z.ZodType, Body extends z.ZodType, Context, Result>(
   definition: Definition<Query, Body, Context, Result>,
-): (query: unknown, body: unknown) => Prepared<Context, Result> {
+): Handled<Context, Result>['prepare'] {
   return (rawQuery, rawBody) => {
     const query = parse('query', definition.query, rawQuery)
     const body = parse('body', definition.body, rawBody)
-    const { action } = definition
-    return {
-      action: typeof action === 'function' ? action({ query, body }) : action,
-      handle: (context) => definition.handle({ ...context, query, body }),
-    }
+    return (context) => definition.handle({ ...context, query, body })
   }
 }
 

@@ -11,6 +11,7 @@ import { attachQuerySchema } from '@teleclaude/core/link.ts'
 import { runnerProtocol, viewerProtocol } from '@teleclaude/core/protocol.ts'
 import { z } from 'zod'
 import { readSafeguards } from '../audit/safeguards.ts'
+import { readConfig, reloadConfig } from '../configuration/routes.ts'
 import { readHealth, readReadiness } from '../health.ts'
 import { readWhoami } from '../identity/whoami.ts'
 import { enqueueCommand, listCommands } from '../sessions/commands.ts'
@@ -31,6 +32,15 @@ export const routes: readonly Route[] = [
     action: 'safeguards.read',
     ...nothing,
     handle: readSafeguards,
+  }),
+  serviceRoute({ method: 'get', path: '/v1/config', action: 'config.read', ...nothing, handle: readConfig }),
+  serviceRoute({
+    method: 'post',
+    path: '/v1/config/reload',
+    action: 'config.reload',
+    query: noParametersSchema,
+    body: noParametersSchema,
+    handle: reloadConfig,
   }),
   serviceRoute({
     method: 'post',
@@ -78,16 +88,15 @@ export const streams: readonly StreamRoute[] = [
   sessionStream({
     path: '/v1/sessions/:id/runner',
     protocol: runnerProtocol,
-    action: 'runner.connect',
-    ...nothing,
+    query: noParametersSchema,
+    action: () => 'runner.connect',
     handle: connectRunner,
   }),
   sessionStream({
     path: '/v1/sessions/:id/attach',
     protocol: viewerProtocol,
-    action: ({ query }) => (query.drive === 'true' ? 'session.drive' : 'session.attach'),
     query: attachQuerySchema,
-    body: z.undefined(),
+    action: ({ drive }) => (drive === 'true' ? 'session.drive' : 'session.attach'),
     handle: attachViewer,
   }),
 ]

@@ -119,21 +119,24 @@ async function serve(
   response: Response,
 ): Promise<void> {
   const caller = callerOf(request)
-  if (route.method === 'post' && request.body === undefined) {
-    throw new ProblemError(
-      'unsupported-media-type',
-      'cannot read the body: send JSON with Content-Type: application/json',
-    )
-  }
+  // Before the input is looked at: who may not ask learns nothing from it.
   if (route.on === 'service') {
-    const { action, handle } = route.prepare(request.query, request.body)
-    authoriseService(service, caller, action)
+    authoriseService(service, caller, route.action)
+    const handle = route.prepare(request.query, bodyOf(route, request))
     await writeAnswer(response, await handle({ service, caller }))
   } else {
-    const { action, handle } = route.prepare(request.query, request.body)
-    const session = await authoriseSession(service, caller, action, request.params.id)
+    const session = await authoriseSession(service, caller, route.action, request.params.id)
+    const handle = route.prepare(request.query, bodyOf(route, request))
     await writeAnswer(response, await handle({ service, caller, session }))
   }
+}
+
+function bodyOf(route: Route, request: Request): unknown {
+  if (route.method !== 'post' || request.body !== undefined) return request.body
+  throw new ProblemError(
+    'unsupported-media-type',
+    'cannot read the body: send JSON with Content-Type: application/json',
+  )
 }
 
 async function writeAnswer(response: Response, answer: Answer): Promise<void> {
@@ -168,7 +171,7 @@ async function upgrade(
     const detail = `cannot talk with this client: this service speaks ${stream.protocol}; update telec and the service to the same version`
     throw new ProblemError('bad-request', detail)
   }
-  const { action, handle } = stream.prepare(Object.fromEntries(url.searchParams), undefined)
+  const { action, handle } = stream.prepare(Object.fromEntries(url.searchParams))
   const session = await authoriseSession(service, caller, action, id)
   webSockets.handleUpgrade(request, socket, head, (webSocket) => {
     // Nothing is read until the session has it: a message, or the close, would find nobody listening.

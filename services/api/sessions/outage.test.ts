@@ -22,6 +22,7 @@ import {
   startEngine,
   type TestEngine,
 } from '../../../packages/store/test-engines.ts'
+import { testConfig } from '../configuration/test-config.ts'
 import { singleUserIdentity } from '../identity/single-user.ts'
 import { startServing } from '../serve.ts'
 import { Hub } from './hub.ts'
@@ -63,7 +64,7 @@ async function serveWithOutages(
     store: change(opened, goAway),
     identity: singleUserIdentity({ uid, osUser: 'tester' }),
     host,
-    notice: 'a notice',
+    config: testConfig(),
     log: pino({ level: 'silent' }),
     socket: { path, mode: 0o600 },
   })
@@ -117,14 +118,14 @@ for (const name of engineNames) {
       const entries = await own.entries()
       assert.deepEqual(
         entries.map(({ action }) => action),
-        ['service.started', 'session.started', 'session.ended'],
+        ['service.started', 'config.loaded', 'session.started', 'session.ended'],
       )
-      assert.partialDeepStrictEqual(entries[1], {
+      assert.partialDeepStrictEqual(entries[2], {
         actor: { kind: 'caller', person: 'tester', uid: process.getuid?.() },
         session: { id: session.id, owner: 'tester' },
         detail: { project: '/tmp', agent: null },
       })
-      assert.partialDeepStrictEqual(entries[2], {
+      assert.partialDeepStrictEqual(entries[3], {
         actor: { kind: 'service', name: 'api' },
         detail: { exitCode: 3, signal: null, transcriptBytes: 0 },
       })

@@ -46,7 +46,7 @@ export async function createSession({
     terminal: body.terminal,
     createdAtUs: nowUs(),
   })
-  const json: NewSessionAnswer = { session: viewSession(session, caller), notice: service.notice }
+  const json: NewSessionAnswer = { session: viewSession(session, caller), notice: service.config.current.notice }
   return { status: 201, json }
 }
 
