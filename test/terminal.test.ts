@@ -176,7 +176,9 @@ test('the exit code is the session’s, and the terminal is afterwards as it was
     ['kill -TERM $$', 143],
   ] as const) {
     // In one line: a shell sets the terminal up anew for every prompt.
-    await terminal.enter(`clear; stty -g; telec run -- sh end.sh ${code}; echo "code=$?"; stty -g; stty -a; echo "done=$?"`)
+    await terminal.enter(
+      `clear; stty -g; telec run -- sh end.sh ${code}; echo "code=$?"; stty -g; stty -a; echo "done=$?"`,
+    )
     await terminal.until(new RegExp(`^up for ${code}`, 'm'))
     const during = await terminal.modes()
     assert.ok(during.has('-icanon') && during.has('-echo') && during.has('-isig'), [...during].join(' '))

@@ -42,6 +42,7 @@ function defineProgram(finish: (exitCode: number) => void): Command {
     .option('--title <text>', 'what lists call it (default: the name of the program)')
     .option('--project <directory>', 'the project it belongs to (default: the enclosing git work tree)')
     .option('--agent <name>', 'the agent it is; without a command, the agent to start')
+    .option('--mode <name>', 'the mode to start the agent in, one of those in your ~/.teleclaude/config.yml')
     .action(async (words: string[], options) => {
       const { run } = await import('./commands/run.ts')
       finish(await run(words, { ...options, ...socket() }))
@@ -107,6 +108,7 @@ function defineProgram(finish: (exitCode: number) => void): Command {
       const { doctor } = await import('./commands/doctor.ts')
       finish(await doctor({ json: options.json ?? false, ...socket() }))
     })
+  defineConfig(program, finish)
   program
     .command('daemon')
     .description('the single-user service, in the foreground')
@@ -140,6 +142,55 @@ function defineProgram(finish: (exitCode: number) => void): Command {
   return program
 }
 
+function defineConfig(program: Command, finish: (exitCode: number) => void): void {
+  const socket = () => program.opts<{ socket?: string }>()
+  const json = () => new Option('--json', 'print one JSON object')
+  const config = program.command('config').description('what is configured, by whom, and whether it is right')
+  config
+    .command('check')
+    .description('every problem of the configuration, each with its place and what to do')
+    .argument('[file...]', 'files to check (default: those of this machine that you can read)')
+    .addOption(
+      new Option('--as <kind>', 'what the files are').choices(['system', 'single-user', 'personal', 'secrets', 'env']),
+    )
+    .addOption(json())
+    .action(async (files: string[], options) => {
+      const { check } = await import('./commands/config.ts')
+      finish(await check(files, { ...options, ...socket() }))
+    })
+  config
+    .command('show')
+    .description('the values that count')
+    .argument('[key]', 'one key, or those below it')
+    .option('--origin', 'with the layer and the line that each is from, what it hides, and when a change counts')
+    .addOption(json())
+    .action(async (key: string | undefined, options) => {
+      const { show } = await import('./commands/config.ts')
+      finish(await show(key, { ...options, ...socket() }))
+    })
+  config
+    .command('reload')
+    .description('have the service read its configuration again: all of it, or none where anything is wrong')
+    .addOption(json())
+    .action(async (options) => {
+      const { reload } = await import('./commands/config.ts')
+      finish(await reload({ ...options, ...socket() }))
+    })
+  config
+    .command('schema')
+    .description('print JSON Schema, for editors')
+    .addArgument(
+      config
+        .createArgument('[kind]', 'of which file')
+        .choices(['system', 'single-user', 'personal', 'secrets'])
+        .default('system'),
+    )
+    .action(async (kind: 'system' | 'single-user' | 'personal' | 'secrets') => {
+      const { schema } = await import('./commands/config.ts')
+      finish(schema(kind))
+    })
+}
+
 function parseCount(text: string): number {
   const count = Number(text)
   if (Number.isSafeInteger(count) && count > 0) return count
@@ -170,6 +221,8 @@ function exitCodeOf(error: unknown): number {
         return exitCodes.notPermitted
       case 'unavailable':
         return exitCodes.unavailable
+      case 'config':
+        return exitCodes.config
       case 'internal':
         return exitCodes.software
       default:

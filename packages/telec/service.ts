@@ -82,7 +82,7 @@ export async function startDaemon(layout: Layout): Promise<'started' | 'running'
   if (parsed?.ready) return 'started'
   if (parsed?.code === 'lock-held' && (await answersWithin(layout.socket, startPatienceMs))) return 'running'
   throw new Failure(
-    exitCodes.unavailable,
+    parsed?.code === 'config' ? exitCodes.config : exitCodes.unavailable,
     parsed?.message ?? `cannot start the daemon: it ended without a word; its log is ${layout.logFile}`,
   )
 }

@@ -75,6 +75,12 @@ export class Terminal implements AsyncDisposable {
     return (await this.#tmux('display-message', '-p', '#{alternate_on}')).trim() === '1'
   }
 
+  /** What programs have switched on in the terminal: the mouse, a hidden cursor, the keypad and the cursor keys. */
+  async hasDefaultModes(): Promise<boolean> {
+    const flags = '#{mouse_any_flag}#{cursor_flag}#{keypad_flag}#{keypad_cursor_flag}'
+    return (await this.#tmux('display-message', '-p', flags)).trim() === '0100'
+  }
+
   /** The settings of the terminal's line discipline, as words: `icanon` or `-icanon`. */
   async modes(): Promise<Set<string>> {
     const device = (await this.#tmux('display-message', '-p', '#{pane_tty}')).trim()

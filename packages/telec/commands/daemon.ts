@@ -34,13 +34,10 @@ async function serve(reports: boolean): Promise<number> {
     reports = false
   }
   try {
-    const [{ runDaemon }, { readSettings }] = await Promise.all([
-      import('@teleclaude/api/single-user.ts'),
-      import('@teleclaude/config/settings.ts'),
-    ])
+    const { runDaemon } = await import('@teleclaude/api/single-user.ts')
     await runDaemon({
       layout: singleUserLayout(homedir()),
-      settings: readSettings(process.env),
+      env: process.env,
       ready: () => report({ ready: true }),
     })
     return 0

@@ -1,14 +1,17 @@
 // `telec doctor`: looks at the whole installation, changes nothing, and says how to mend what is wrong.
 
 import { homedir } from 'node:os'
+import { ConfigError } from '@teleclaude/config/config-error.ts'
 import { findSocket, singleUserLayout } from '@teleclaude/config/layout.ts'
 import { paint, wantsColour } from '@teleclaude/core/style.ts'
 import { neutralise } from '@teleclaude/core/terminal-text.ts'
 import { checkDaemon } from '../doctor/daemon.ts'
-import type { Finding } from '../doctor/finding.ts'
+import { type Finding, ok } from '../doctor/finding.ts'
 import { checkCommandPath, checkMachine } from '../doctor/machine.ts'
 import { checkRunnerState, checkState, settingsCheck } from '../doctor/state.ts'
 import { exitCodes } from '../failure.ts'
+import { wantsColourOn } from '../preferences.ts'
+import type { ServiceOptions } from '../service.ts'
 
 const styles = { ok: 'green', warn: 'yellow', fail: 'red' } as const
 
@@ -22,17 +25,35 @@ export async function doctor(options: { readonly socket?: string; readonly json:
   const state = daemon.isSystem
     ? checkRunnerState(layout)
     : [checkCommandPath(home, process.env.PATH ?? ''), ...checkState(layout, process.env)]
-  const findings = [...machine, ...state, ...daemon.findings]
+  const mode = ok(
+    'mode',
+    `${daemon.isSystem ? 'system' : 'single-user'} mode: the socket is ${found.path} (${found.origin})`,
+  )
+  const findings = [...machine, mode, ...state, ...daemon.findings]
   const failed = findings.filter((finding) => finding.state === 'fail')
-  process.stdout.write(options.json ? `${JSON.stringify({ ok: failed.length === 0, findings })}\n` : format(findings))
+  process.stdout.write(
+    options.json
+      ? `${JSON.stringify({ ok: failed.length === 0, findings })}\n`
+      : format(findings, await wantsColourAnyway(options)),
+  )
   if (failed.length === 0) return 0
   return failed.some((finding) => finding.check === settingsCheck) ? exitCodes.config : exitCodes.unavailable
 }
 
-function format(findings: readonly Finding[]): string {
+/** A personal file that is wrong is something to say, and no reason to say nothing. */
+async function wantsColourAnyway(options: ServiceOptions): Promise<boolean> {
+  try {
+    return await wantsColourOn(process.stdout, options)
+  } catch (error) {
+    if (error instanceof ConfigError) return wantsColour(process.stdout, process.env)
+    throw error
+  }
+}
+
+function format(findings: readonly Finding[], colour: boolean): string {
   const width = Math.max(...findings.map((finding) => finding.check.length))
   const lines = findings.map(({ check, state, what, mend }) => {
-    const label = paint(state.padEnd(4), styles[state], wantsColour(process.stdout, process.env))
+    const label = paint(state.padEnd(4), styles[state], colour)
     const line = `${label}  ${check.padEnd(width)}  ${neutralise(what)}\n`
     return mend === null ? line : `${line}${' '.repeat(width + 8)}mend: ${neutralise(mend)}\n`
   })

@@ -2,50 +2,72 @@
 
 import { openSync } from 'node:fs'
 import { constants, homedir } from 'node:os'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
 import type { Client } from '@teleclaude/client/client.ts'
+import { detachKey } from '@teleclaude/config/defaults.ts'
 import { ensurePrivateDirectory } from '@teleclaude/config/directories.ts'
 import { singleUserLayout } from '@teleclaude/config/layout.ts'
+import type { Preferences } from '@teleclaude/config/preferences.ts'
+import { forProject } from '@teleclaude/config/project-preferences.ts'
 import type { SessionView } from '@teleclaude/core/api.ts'
 import type { TerminalSize } from '@teleclaude/core/session.ts'
+import { paint } from '@teleclaude/core/style.ts'
 import { exitCodes, Failure } from '../failure.ts'
+import { loadPreferences, wantsColourOn } from '../preferences.ts'
 import { checkProject, chooseProgram, findProject } from '../program.ts'
 import type { RunnerTask } from '../runner/runner.ts'
 import { type ServiceOptions, withService } from '../service.ts'
 import { spawnDetached } from '../spawn-detached.ts'
 import { attachTerminal } from '../terminal/attach.ts'
+import { parseDetachKey } from '../terminal/detach-key.ts'
+import { makeTitle } from '../title.ts'
 
 export type RunOptions = ServiceOptions & {
   readonly detach?: true
   readonly title?: string
   readonly project?: string
   readonly agent?: string
+  readonly mode?: string
 }
 
 /** Returns the exit code of the session's program, as a shell would give it. */
 export async function run(words: readonly string[], options: RunOptions): Promise<number> {
-  const program = chooseProgram(words, options.agent)
+  const preferences = await loadPreferences(options)
   const cwd = process.cwd()
   const project = options.project === undefined ? findProject(cwd) : checkProject(options.project)
+  const preferred = forProject(preferences, project, homedir())
+  const program = chooseProgram(words, options, { ...preferred, agents: preferences.agents })
+  const colour = await wantsColourOn(process.stderr, options)
   const size = terminalSize()
   const { client, answer } = await withService(options, async (client) => ({
     client,
     answer: await client.createSession({
       project,
       agent: program.agent,
-      title: options.title ?? basename(program.argv[0]),
+      title: options.title ?? makeTitle(preferred.title, { ...program, project, directory: cwd }),
       argv: [...program.argv],
       terminal: size,
     }),
   }))
   // The notice precedes the first byte that is recorded, and stays out of what a pipe takes from us.
-  process.stderr.write(`${answer.notice}\n`)
+  process.stderr.write(`${styleNotice(answer.notice, preferences.noticeStyle, colour)}\n`)
   await startRunner(client, answer.session, { file: program.file, args: program.argv.slice(1), cwd, size })
   if (options.detach) {
     process.stdout.write(`${answer.session.id}\n`)
     return 0
   }
-  return exitCodeOf(await attachTerminal(client, answer.session.id))
+  const { id } = answer.session
+  const session = await attachTerminal(client, id, parseDetachKey(preferences.detachKey ?? detachKey))
+  if (session !== 'detached') return exitCodeOf(session)
+  process.stderr.write(
+    `Detached from ${id}: the session goes on.\nLook at it: telec show ${id}\nEnd it: telec stop ${id}\n`,
+  )
+  return 0
+}
+
+/** However it looks, it is shown. */
+function styleNotice(notice: string, style: Preferences['noticeStyle'], colour: boolean): string {
+  return style === undefined || style === 'plain' ? notice : paint(notice, style, colour)
 }
 
 async function startRunner(

@@ -9,11 +9,12 @@ import { shellQuote } from '@teleclaude/config/shell-quote.ts'
 import type { CommandView, SessionView } from '@teleclaude/core/api.ts'
 import type { ToViewer } from '@teleclaude/core/link.ts'
 import { viewerProtocol } from '@teleclaude/core/protocol.ts'
-import { paint, wantsColour } from '@teleclaude/core/style.ts'
+import { paint } from '@teleclaude/core/style.ts'
 import { type Column, renderTable } from '@teleclaude/core/table.ts'
 import { neutralise } from '@teleclaude/core/terminal-text.ts'
 import { exitCodes, Failure } from '../failure.ts'
 import { age } from '../output/time.ts'
+import { wantsColourOn } from '../preferences.ts'
 import { type ServiceOptions, withClient, withService } from '../service.ts'
 
 type Output = ServiceOptions & { readonly json?: true }
@@ -32,18 +33,20 @@ const statusStyles = { starting: 'yellow', running: 'green', lost: 'red', ended:
 const fullId = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
 
 export async function list(options: ListOptions): Promise<number> {
+  const colour = await wantsColourFor(options)
   const { sessions, more } = await withService(options, (client) => readSessions(client, options))
   if (options.json) {
     printJson({ sessions, more })
     return 0
   }
   if (sessions.length === 0) process.stdout.write('There are no sessions. Start one: telec run -- COMMAND\n')
-  else process.stdout.write(formatByProject(sessions))
+  else process.stdout.write(formatByProject(sessions, colour))
   if (more) process.stdout.write('There are more: --all shows them.\n')
   return 0
 }
 
 export async function show(id: string, options: Output): Promise<number> {
+  const colour = await wantsColourFor(options)
   const { session, commands } = await withService(options, async (client) => {
     const session = await findSession(client, id)
     return { session, commands: (await client.listCommands(session.id)).commands }
@@ -70,10 +73,7 @@ export async function show(id: string, options: Output): Promise<number> {
   ]
   const shown = [...facts, ...commands.map((command) => ['request', describeCommand(command)] as const)]
   for (const [name, value] of shown) {
-    if (value !== null)
-      process.stdout.write(
-        `${paint(name.padEnd(12), 'bold', wantsColour(process.stdout, process.env))} ${neutralise(value)}\n`,
-      )
+    if (value !== null) process.stdout.write(`${paint(name.padEnd(12), 'bold', colour)} ${neutralise(value)}\n`)
   }
   return 0
 }
@@ -109,7 +109,7 @@ export async function transcript(id: string, options: TranscriptOptions): Promis
       `cannot show the raw transcript on a terminal: its bytes could do anything to it\n${next}`,
     )
   }
-  const colour = wantsColour(process.stdout, process.env) ? 'true' : 'false'
+  const colour = options.format === 'text' && (await wantsColourOn(process.stdout, options)) ? 'true' : 'false'
   const answer = await withService(options, async (client) => {
     const session = await findSession(client, id)
     return client.readTranscript(session.id, { format: options.format, colour, version: options.castVersion })
@@ -184,8 +184,7 @@ async function watchEnd(client: Client, id: string): Promise<{ readonly ended: P
 }
 
 /** One table, so that its columns align throughout, with each project's name above its sessions. */
-function formatByProject(sessions: readonly SessionView[]): string {
-  const colour = wantsColour(process.stdout, process.env)
+function formatByProject(sessions: readonly SessionView[], colour: boolean): string {
   const idLength = uniqueLength(sessions.map((session) => session.id))
   const nowUs = Date.now() * 1000
   const columns: readonly Column<SessionView>[] = [
@@ -203,6 +202,11 @@ function formatByProject(sessions: readonly SessionView[]): string {
     parts.push(paint(shortenHome(neutralise(project)), 'bold', colour), ...lines.splice(0, group.length))
   }
   return `${parts.join('\n')}\n`
+}
+
+/** Asked before the service is, so that a personal file that is wrong starts nothing. Programs that take JSON get it in any case. */
+async function wantsColourFor(options: Output): Promise<boolean> {
+  return !options.json && (await wantsColourOn(process.stdout, options))
 }
 
 function describeStatus({ status, exit }: SessionView): string {

@@ -4,9 +4,11 @@
 import { accessSync, closeSync, constants, lstatSync, openSync, readdirSync, readSync, type Stats } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { ConfigError, describeFault } from '@teleclaude/config/config-error.ts'
+import { withoutPassword } from '@teleclaude/config/database-url.ts'
 import { DirectoryError, refuseShared } from '@teleclaude/config/directories.ts'
-import type { Layout } from '@teleclaude/config/layout.ts'
-import { readSettings, type Settings, withoutPassword } from '@teleclaude/config/settings.ts'
+import type { Layout, Mode } from '@teleclaude/config/layout.ts'
+import { loadSingleUserConfig, type SingleUserConfig } from '@teleclaude/config/load.ts'
+import { readPreferences } from '@teleclaude/config/preferences.ts'
 import { shellQuote } from '@teleclaude/config/shell-quote.ts'
 import { type Finding, fail, ok, reason, warn } from './finding.ts'
 
@@ -14,27 +16,46 @@ import { type Finding, fail, ok, reason, warn } from './finding.ts'
 export const settingsCheck = 'settings'
 
 export function checkState(layout: Layout, env: NodeJS.ProcessEnv): readonly Finding[] {
-  const { findings, settings } = checkSettings(env)
   const directories = [layout.root, layout.runDir, layout.logDir, layout.spoolDir].map(checkDirectory)
+  // What is in a directory that is not its owner's alone is not believed, and one that is closed is no matter of settings.
+  const isClosed = directories[0]?.state === 'fail'
+  const { findings, config } = isClosed ? { findings: [], config: null } : checkSettings(layout, env)
   const databases = ['', '-wal', '-shm', '-journal'].map((suffix) => layout.database + suffix)
-  return [...findings, ...directories, ...checkFiles(layout, databases), ...checkDatabase(layout, settings)]
+  return [...findings, ...directories, ...checkFiles(layout, databases), ...checkDatabase(layout, config)]
 }
 
 /** Of a person whose sessions the service of the machine keeps. */
 export function checkRunnerState(layout: Layout): readonly Finding[] {
-  return [...[layout.root, layout.logDir, layout.spoolDir].map(checkDirectory), ...checkFiles(layout, [])]
+  const directories = [layout.root, layout.logDir, layout.spoolDir].map(checkDirectory)
+  return [...checkPersonal(layout, 'system'), ...directories, ...checkFiles(layout, [])]
 }
 
-function checkSettings(env: NodeJS.ProcessEnv): { findings: readonly Finding[]; settings: Settings | null } {
+function checkSettings(
+  layout: Layout,
+  env: NodeJS.ProcessEnv,
+): { findings: readonly Finding[]; config: SingleUserConfig | null } {
   try {
-    const settings = readSettings(env)
-    const what = `host ${settings.host}, log level ${settings.logLevel}`
-    return { findings: [ok(settingsCheck, what)], settings }
+    const { config, warnings } = loadSingleUserConfig({ ...layout, env })
+    const what = `host ${config.host}, log level ${config.logLevel}`
+    const unwise = warnings.map((warning) => warn(settingsCheck, describeFault(warning), warning.mend))
+    return { findings: [ok(settingsCheck, what), ...unwise, ...checkPersonal(layout, 'single-user')], config }
   } catch (error) {
-    if (!(error instanceof ConfigError)) throw error
-    const findings = error.faults.map((fault) => fail(settingsCheck, describeFault(fault), fault.mend))
-    return { findings, settings: null }
+    return { findings: explainFaults(error), config: null }
   }
+}
+
+function checkPersonal({ configFile }: Layout, mode: Mode): readonly Finding[] {
+  try {
+    const { warnings } = readPreferences(configFile, mode)
+    return warnings.map((warning) => warn(settingsCheck, describeFault(warning), warning.mend))
+  } catch (error) {
+    return explainFaults(error)
+  }
+}
+
+function explainFaults(error: unknown): readonly Finding[] {
+  if (!(error instanceof ConfigError)) throw error
+  return error.faults.map((fault) => fail(settingsCheck, describeFault(fault), fault.mend))
 }
 
 function checkDirectory(path: string): Finding {
@@ -119,11 +140,11 @@ function formatMode({ mode }: Stats): string {
 const sqliteMagic = 'SQLite format 3\0'
 
 /** What the daemon itself says of its database is another finding: it may have been started with other settings. */
-function checkDatabase({ database }: Layout, settings: Settings | null): readonly Finding[] {
+function checkDatabase({ database }: Layout, config: SingleUserConfig | null): readonly Finding[] {
   const check = 'database-file'
-  if (settings === null) return []
-  if (settings.databaseUrl !== null) {
-    return [ok(check, `DATABASE_URL says PostgreSQL: ${withoutPassword(settings.databaseUrl)}`)]
+  if (config === null) return []
+  if (config.databaseUrl !== null) {
+    return [ok(check, `PostgreSQL: ${withoutPassword(config.databaseUrl.reveal())}`)]
   }
   const stats = look(database)
   if (stats === null) return [ok(check, `${database} is made at the first start`)]

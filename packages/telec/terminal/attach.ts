@@ -1,5 +1,6 @@
 // Joins this terminal to a session: shows what it shows, and types what is typed here. The connection may break and come
-// back (a service that restarts): what was missed is shown then, and the session never notices.
+// back (a service that restarts): what was missed is shown then, and the session never notices. Who types the detach key gets
+// the terminal back, and the session goes on.
 
 import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -10,6 +11,8 @@ import { viewerProtocol } from '@teleclaude/core/protocol.ts'
 import { decodeChunk, encodeInput } from '@teleclaude/core/transcript.ts'
 import type { WebSocket } from 'ws'
 import { exitCodes, Failure } from '../failure.ts'
+import { type DetachKey, readTyped } from './detach-key.ts'
+import { LeftOn } from './left-on.ts'
 
 /** How long the service may be away before the terminal lets go of a session that goes on without it. */
 const patienceMs = 30_000
@@ -20,13 +23,29 @@ const endOfInput = Buffer.from([4])
 const interrupt = Buffer.from([3])
 const inputSlice = 16 * 1024
 const maxUnsentInput = 256 * 1024
+/** The first of the detach keys alone is the session's after this. */
+const secondKeyMs = 1_000
+/** How long a service has to take what was typed before the detach keys, and to say goodbye. */
+const partingMs = 1_000
 
-type Keyboard = { connect(socket: WebSocket): void; disconnect(): void; close(): void }
+type Keyboard = {
+  /** Aborts when the detach key is typed. */
+  readonly letGo: AbortSignal
+  connect(socket: WebSocket): void
+  disconnect(): void
+  close(): void
+}
 
-/** Resolves with the session once it has ended (or is lost) and all of it was shown.
+/** Resolves with the session once it has ended (or is lost) and all of it was shown, or when the detach key was typed.
  *  @throws Failure when the service stays away */
-export async function attachTerminal(client: Client, sessionId: string): Promise<SessionView> {
-  const keyboard = openKeyboard()
+export async function attachTerminal(
+  client: Client,
+  sessionId: string,
+  detachKey: DetachKey,
+): Promise<SessionView | 'detached'> {
+  const keyboard = openKeyboard(detachKey)
+  const screen = process.stdout.isTTY ? new LeftOn() : null
+  let goesOn = true
   let seenSeq = 0
   let awaySinceMs: number | null = null
   try {
@@ -35,13 +54,15 @@ export async function attachTerminal(client: Client, sessionId: string): Promise
         const query = { drive: 'true', afterSeq: seenSeq }
         const socket = await client.openStream(`/v1/sessions/${sessionId}/attach`, viewerProtocol, query)
         awaySinceMs = null
-        const shown = await show(socket, keyboard, (seq) => {
+        const shown = await show(socket, keyboard, screen, (seq) => {
           seenSeq = seq
         })
+        goesOn = shown === null
         if (shown !== null) return shown
       } catch (error) {
         if (!isAway(error)) throw error
       }
+      if (keyboard.letGo.aborted) return 'detached'
       awaySinceMs ??= performance.now()
       if (performance.now() - awaySinceMs > patienceMs) {
         const next = `The session goes on: \`telec show ${sessionId}\` finds it once the service is back.`
@@ -51,6 +72,7 @@ export async function attachTerminal(client: Client, sessionId: string): Promise
     }
   } finally {
     keyboard.close()
+    if (goesOn && seenSeq > 0 && screen !== null) process.stdout.write(screen.leave())
   }
 }
 
@@ -59,15 +81,30 @@ function isAway(error: unknown): boolean {
   return error instanceof ConnectionError || (error instanceof AnswerError && error.problem.code === 'unavailable')
 }
 
-/** One connection's life: the session at its end, or null where the connection broke before. */
-async function show(socket: WebSocket, keyboard: Keyboard, saw: (seq: number) => void): Promise<SessionView | null> {
+/** One connection's life: the session at its end, or null where the connection broke before, or was let go of. */
+async function show(
+  socket: WebSocket,
+  keyboard: Keyboard,
+  screen: LeftOn | null,
+  saw: (seq: number) => void,
+): Promise<SessionView | null> {
   let ended: SessionView | null = null
+  // The service's goodbye is waited for, so that it has what was typed before; what it shows is not.
+  const part = (): void => {
+    socket.resume()
+    socket.close()
+    setTimeout(() => socket.terminate(), partingMs).unref()
+  }
+  if (keyboard.letGo.aborted) part()
+  keyboard.letGo.addEventListener('abort', part)
   socket.on('message', (data, isBinary) => {
     const bytes = data as Buffer
     if (isBinary) {
       const chunk = decodeChunk(bytes)
       saw(chunk.seq)
-      if (chunk.kind !== 'output' || process.stdout.write(chunk.bytes)) return
+      if (chunk.kind !== 'output' || keyboard.letGo.aborted) return
+      screen?.watch(chunk.bytes)
+      if (process.stdout.write(chunk.bytes)) return
       // A terminal that is slower than the session: stop reading, the service keeps the rest.
       socket.pause()
       process.stdout.once('drain', () => socket.resume())
@@ -79,16 +116,20 @@ async function show(socket: WebSocket, keyboard: Keyboard, saw: (seq: number) =>
   })
   socket.resume()
   await once(socket, 'close')
+  keyboard.letGo.removeEventListener('abort', part)
   keyboard.disconnect()
   return ended
 }
 
 /** What is typed here, or piped in, goes to whichever connection is up. */
-function openKeyboard(): Keyboard {
+function openKeyboard(detachKey: DetachKey): Keyboard {
   const { stdin, stdout } = process
   const isTerminal = stdin.isTTY
   let socket: WebSocket | null = null
   let started = false
+  const letGo = new AbortController()
+  let held: Buffer = Buffer.alloc(0)
+  let secondKey: NodeJS.Timeout | undefined
   const waiting: Buffer[] = []
 
   const send = (bytes: Buffer): void => {
@@ -97,7 +138,10 @@ function openKeyboard(): Keyboard {
       return
     }
     // A fast pipe waits for the session here, so that it does not fill memory.
-    socket.send(encodeInput(bytes), () => stdin.resume())
+    socket.send(encodeInput(bytes), () => {
+      // What is typed after the detach key is for whoever reads the terminal next.
+      if (!letGo.signal.aborted) stdin.resume()
+    })
     if (socket.bufferedAmount > maxUnsentInput) stdin.pause()
   }
   const sendSize = (): void => {
@@ -105,16 +149,35 @@ function openKeyboard(): Keyboard {
     const message: FromViewer = { type: 'resize', cols, rows }
     socket?.send(JSON.stringify(message))
   }
-  const onData = (bytes: Buffer): void => {
+  const sendAll = (bytes: Buffer): void => {
     for (let start = 0; start < bytes.length; start += inputSlice) send(bytes.subarray(start, start + inputSlice))
   }
+  const onTyped = (bytes: Buffer): void => {
+    clearTimeout(secondKey)
+    const typed = readTyped(detachKey, held, bytes)
+    held = typed.held
+    sendAll(typed.send)
+    if (typed.detached) {
+      stdin.pause()
+      letGo.abort()
+    } else if (held.length > 0) {
+      secondKey = setTimeout(() => {
+        send(held)
+        held = Buffer.alloc(0)
+      }, secondKeyMs)
+    }
+  }
+  // What is piped in is no typing: any byte may be in it.
+  const onData = isTerminal ? onTyped : sendAll
   // Where the keyboard is no terminal in raw mode, Ctrl-C comes as a signal: it is meant for the session.
   const onInterrupt = (): void => send(interrupt)
   const onEnd = (): void => {
     if (!isTerminal) send(endOfInput)
   }
   return {
+    letGo: letGo.signal,
     connect(connected) {
+      if (letGo.signal.aborted) return
       socket = connected
       for (const bytes of waiting.splice(0)) send(bytes)
       if (stdout.isTTY) sendSize()
@@ -129,10 +192,12 @@ function openKeyboard(): Keyboard {
     },
     disconnect() {
       socket = null
-      stdin.pause()
+      // A terminal can be let go of while the service is away.
+      if (!isTerminal) stdin.pause()
     },
     close() {
       socket = null
+      clearTimeout(secondKey)
       if (started && isTerminal) stdin.setRawMode(false)
       stdin.off('data', onData)
       stdin.off('end', onEnd)
