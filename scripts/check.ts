@@ -52,6 +52,10 @@ const steps: readonly Step[] = [
     run: async () => command('shellcheck', '--shell=sh', '--external-sources', ...(await findShellScripts())),
   },
   {
+    name: 'generated files',
+    run: () => command(process.execPath, 'scripts/config-docs.ts', '--check'),
+  },
+  {
     name: 'lockfiles',
     run: async () => {
       const problems = ['.', 'scripts/runtime'].flatMap(findLockProblems)

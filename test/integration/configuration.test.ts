@@ -1,9 +1,11 @@
 // A configuration that is missing or wrong: said with its place, nothing served, and mended without a restart.
 
 import assert from 'node:assert/strict'
-import { chmodSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { after, before, test } from 'node:test'
-import type { Whoami } from '@teleclaude/core/api.ts'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { ConfigView, Whoami } from '@teleclaude/core/api.ts'
 import { Appliance } from '../support/appliance.ts'
 
 let own: Appliance
@@ -42,4 +44,48 @@ test('the mended file is picked up at once, and people by uid need no account', 
   // Without a rule for accounts, nobody is somebody by having one.
   assert.equal((await own.json<Whoami>('alice', ['whoami'])).role, 'public')
   assert.equal((await own.telec('stranger', ['run', '--', 'true'])).code, 0)
+})
+
+test('a reload, by an admin or by a signal, counts at once and is shown; who is none sees preferences alone', async () => {
+  const people = (role: string) =>
+    writeFileSync(
+      own.configFile,
+      `people:\n  - { name: eve, role: admin, os_uid: 30999 }\n  - { name: alice, role: ${role}, os_username: alice }\n`,
+    )
+  people('member')
+  const reloaded = await own.telec('stranger', ['config', 'reload'])
+  assert.equal(reloaded.code, 0, reloaded.stderr)
+  assert.match(
+    reloaded.stdout.toString('utf8'),
+    /^ {2}people\.alice: not set -> \{"role":"member","os_username":\["alice"\]\}$/m,
+  )
+  assert.equal((await own.json<Whoami>('alice', ['whoami'])).role, 'member')
+  assert.equal((await own.telec('alice', ['config', 'reload'])).code, 77)
+
+  const { entries } = await own.json<ConfigView>('stranger', ['config', 'show'])
+  assert.partialDeepStrictEqual(
+    entries.find(({ key }) => key === 'people.alice'),
+    { origin: { layer: 'system', place: '/etc/teleclaude/config.yml:3' }, applies: 'live' },
+  )
+  const seen = (await own.json<ConfigView>('alice', ['config', 'show'])).entries
+  assert.deepEqual(new Set(seen.map(({ applies }) => applies)), new Set(['next command']))
+
+  people('contributor')
+  await own.signal('api', 'SIGHUP')
+  await own.untilLog('api', /"msg":"configuration reloaded".*/s)
+  while ((await own.json<Whoami>('alice', ['whoami'])).role !== 'contributor') await delay(50)
+})
+
+test('secrets that everybody can read are refused with the command that closes them, which then does', async () => {
+  const secrets = join(dirname(own.configFile), 'secrets.yml')
+  writeFileSync(secrets, 'spare: "x"\n')
+  chmodSync(secrets, 0o644)
+  const refused = await own.telec('stranger', ['config', 'reload'])
+  assert.equal(refused.code, 78)
+  assert.match(refused.stderr, /\/etc\/teleclaude\/secrets\.yml.*mode 0644.*chmod/s)
+  chownSync(secrets, 0, 60_700)
+  chmodSync(secrets, 0o640)
+  const taken = await own.telec('stranger', ['config', 'reload'])
+  assert.equal(taken.code, 0, taken.stderr)
+  assert.match(taken.stdout.toString('utf8'), /secrets\.yml:1.* is referenced nowhere/)
 })

@@ -218,6 +218,11 @@ export class Appliance implements AsyncDisposable {
     await (await this.container(name)).kill({ signal: 'SIGKILL' })
   }
 
+  /** As `docker compose kill -s` does. */
+  async signal(name: ServiceName, signal: 'SIGHUP'): Promise<void> {
+    await (await this.container(name)).kill({ signal })
+  }
+
   async killIfRunning(name: ServiceName): Promise<void> {
     const { State } = await (await this.container(name)).inspect()
     if (State.Running) await this.kill(name)
