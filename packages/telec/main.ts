@@ -177,6 +177,19 @@ function defineConfig(program: Command, finish: (exitCode: number) => void): voi
       finish(await reload({ ...options, ...socket() }))
     })
   config
+    .command('split')
+    .description('make system, secrets and personal files out of an older installation, whose files stay as they are')
+    .requiredOption('--from <file>', 'its config.yml')
+    .option('--env <file>', 'its .env')
+    .option('--people <file>', 'its teleclaude.yml, with the people')
+    .requiredOption('--to <directory>', 'where the files go')
+    .option('--dry-run', 'say what would be written, and write nothing')
+    .addOption(json())
+    .action(async (options) => {
+      const { configSplit } = await import('./commands/config-split.ts')
+      finish(configSplit(options))
+    })
+  config
     .command('schema')
     .description('print JSON Schema, for editors')
     .addArgument(
