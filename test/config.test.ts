@@ -64,7 +64,7 @@ test('each value says its layer and line, what it hides, and when a change count
   assert.match(line('agent'), /^agent +claude +personal +\S+config\.yml:1 +- +next command$/)
   assert.match(line('log_level'), /^log_level +info +default +- +- +live$/)
   assert.equal((await telec('config', 'show', 'notice')).stdout, 'Hello.\n')
-  assert.equal((await telec('config', 'show', 'database.url')).stdout, '-\n')
+  for (const unset of ['database.url', 'mode']) assert.equal((await telec('config', 'show', unset)).stdout, '-\n')
   const unknown = await telec('config', 'show', 'notise')
   assert.equal(unknown.code, 65)
   assert.match(unknown.stderr, /cannot show notise: there is no such key; did you mean notice\?/)

@@ -32,5 +32,6 @@ const json = z.json()
 
 /** YAML knows numbers that JSON does not. */
 export function asJson(value: unknown): ConfigEntry['value'] {
-  return json.safeParse(value).data ?? String(value)
+  const parsed = json.safeParse(value)
+  return parsed.success ? parsed.data : String(value)
 }

@@ -1,13 +1,13 @@
 // `telec config check`, `show`, `reload` and `schema`: what is configured, by whom, and whether it is right.
 
-import { lstatSync } from 'node:fs'
+import { accessSync, constants, lstatSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { resolve } from 'node:path'
 import { ConnectionError } from '@teleclaude/client/client.ts'
 import { type Checked, checkFile, type FileKind, guessKind } from '@teleclaude/config/check.ts'
 import { type ConfigFault, describeFault } from '@teleclaude/config/config-error.ts'
 import { findSocket, type Mode, modeOf, singleUserLayout, systemLayout } from '@teleclaude/config/layout.ts'
-import { loadSingleUserConfig, loadSystemConfig } from '@teleclaude/config/load.ts'
+import { loadSingleUserConfig } from '@teleclaude/config/load.ts'
 import { readPersonalSettings } from '@teleclaude/config/personal-settings.ts'
 import { jsonSchema, type SchemaName } from '@teleclaude/config/schema/json-schema.ts'
 import { viewSetting } from '@teleclaude/config/setting.ts'
@@ -33,7 +33,7 @@ export async function check(files: readonly string[], options: Output & { readon
   const asked = files.map((file) => {
     const path = resolve(file)
     const kind = options.as ?? guessKind(path, { file: own.configFile, mode })
-    return { path, kind, mode: path.startsWith(own.root) ? mode : ('system' as const) }
+    return { path, kind, mode: path.startsWith(`${own.root}/`) ? mode : ('system' as const) }
   })
   const all = files.length > 0 ? asked : usualFiles(options)
   const checked = all.map(({ path, kind, mode }) => checkFile(path, kind, mode))
@@ -43,7 +43,7 @@ export async function check(files: readonly string[], options: Output & { readon
   return ok ? 0 : exitCodes.config
 }
 
-/** Those of the mode that are there and that the caller may read: secrets are the service's alone. */
+/** Those of the mode that are there; secrets that are closed to the caller are as they should be. */
 function usualFiles(options: ServiceOptions): readonly { path: string; kind: FileKind; mode: Mode }[] {
   const { mode, own, system } = whereWeAre(options)
   const personal = { path: own.configFile, kind: mode === 'single-user' ? mode : 'personal', mode } as const
@@ -53,7 +53,16 @@ function usualFiles(options: ServiceOptions): readonly { path: string; kind: Fil
     { path: secretsFile, kind: 'secrets', mode } as const,
     { path: envFile, kind: 'env', mode } as const,
   ]
-  return [...shared, personal].filter(({ path }) => isThere(path))
+  return [...shared, personal].filter(({ path, kind }) => isThere(path) && (kind !== 'secrets' || isOpen(path)))
+}
+
+function isOpen(path: string): boolean {
+  try {
+    accessSync(path, constants.R_OK)
+    return true
+  } catch (error) {
+    return !(error instanceof Error && 'code' in error && error.code === 'EACCES')
+  }
 }
 
 function isThere(path: string): boolean {
@@ -104,12 +113,11 @@ export async function show(key: string | undefined, options: Output & { readonly
   return 0
 }
 
-/** The service knows what it runs with. Where none runs, the files say what it would run with. */
+/** The service knows what it runs with. Where yours does not run, your files and your environment say what it would. */
 async function readView(options: ServiceOptions): Promise<{ view: ConfigView; from: string }> {
   const { mode, own } = whereWeAre(options)
-  const service = await askService(options)
+  const { view, from } = (await askService(options)) ?? withoutService(options)
   const personal = readPersonalSettings(own.configFile, mode, process.env).map(viewSetting)
-  const { view, from } = service ?? { view: readFiles(options), from: 'from the files: no service runs' }
   return { view: { ...view, entries: [...view.entries, ...personal] }, from }
 }
 
@@ -128,17 +136,21 @@ async function askService(options: ServiceOptions): Promise<{ view: ConfigView; 
   }
 }
 
-function readFiles(options: ServiceOptions): ConfigView {
-  const { mode, own, system } = whereWeAre(options)
-  const env = process.env
-  const { settings, warnings } =
-    mode === 'system' ? loadSystemConfig({ ...system, env }) : loadSingleUserConfig({ ...own, env })
-  return {
+function withoutService(options: ServiceOptions): { view: ConfigView; from: string } {
+  const { mode, own } = whereWeAre(options)
+  if (mode === 'system') {
+    const from =
+      "your own preferences; the machine's service does not run, and `telec config check FILE` looks at its files"
+    return { view: { mode, entries: [], warnings: [], needsRestart: [] }, from }
+  }
+  const { settings, warnings } = loadSingleUserConfig({ ...own, env: process.env })
+  const view = {
     mode,
     entries: settings.map(viewSetting),
     warnings: warnings.map((warning) => `${describeFault(warning)}; ${warning.mend}`),
     needsRestart: [],
   }
+  return { view, from: 'from the files: no service runs' }
 }
 
 /** @throws Failure where there is no such key */
