@@ -212,6 +212,12 @@ test('files that can not be read, are empty, or hold no assignments are named wi
   assert.match(refusal(() => loadSystemConfig(sources({ DATABASE_URL: url }))).message, /\.env:1:1: is not a file/)
 })
 
+test('a .env of nothing but blank lines is read at once', (t) => {
+  const { sources, write } = place(t)
+  write('.env', `${'\n'.repeat(900_000)}TELECLAUDE_HOST=h\n`)
+  assert.equal(loadSingleUserConfig(sources({})).config.host, 'h')
+})
+
 test('a secret that stands where the name of its file belongs is not repeated', (t) => {
   const { sources } = place(t, { 'config.yml': '' })
   for (const wrong of [withPassword, `/nowhere/${withPassword}`, 'hunter2']) {

@@ -95,17 +95,14 @@ export function legacyLayer(kind: Kind, source: SourceName, name: string): OpenL
   return isTaste ? 'personal' : 'config'
 }
 
-const originalKeys = new Set(
-  'computer telegram discord whatsapp redis stt tts chiptunes mcp polling ui summarizer terminal recording sessions uploads logging experiments creds remote_computers output people'.split(
-    ' ',
-  ),
-)
+/** Beside which our own would be there by chance. */
+const originalKeys = ['computer', 'telegram', 'discord', 'whatsapp', 'redis', 'stt', 'tts', 'chiptunes', 'mcp']
 const ownOnly = Object.keys(singleUserSchema.shape).filter((key) => !['agents', 'database', 'legacy'].includes(key))
 
 /** Both have `agents` and `database`, with other keys in them. */
 export function kindOfOriginal(root: Group): Kind {
   const names = root.items.map(({ key }) => key.value)
-  if (names.some((name) => originalKeys.has(name))) return 'original'
+  if (names.some((name) => originalKeys.includes(name))) return 'original'
   if (names.some((name) => ownOnly.includes(name))) return 'single-user'
   const paths = [...leavesOf(root, [])].map(({ path }) => path)
   const isOwn = paths.some(([first, second, third]) =>

@@ -152,7 +152,7 @@ test('whatever is in the originals is in the results, and what is secret is in t
       for (const text of [results.config, results.personal, results.said])
         assert.ok(!hidden.some((secret) => text.includes(secret)))
     }),
-    { numRuns: 300 },
+    { numRuns: 100 },
   )
 })
 
@@ -190,7 +190,7 @@ test('variables are filled in where they are open, and hidden where they are not
         if (name.endsWith('_TOKEN')) assert.ok(![results.config, results.said].some((text) => text.includes(value)))
       }
     }),
-    { numRuns: 200 },
+    { numRuns: 100 },
   )
 })
 
@@ -259,6 +259,6 @@ test('whatever is put in, there are results, or an error with its place', () => 
         assert.ok(error.faults.length > 0)
       }
     }),
-    { numRuns: 400 },
+    { numRuns: 200 },
   )
 })

@@ -45,7 +45,7 @@ export function quoted(value: string): Text {
 
 export function groupOf(entries: readonly Entry[]): Group {
   const made = new YAMLMap<Text, Value>()
-  made.items.push(...entries)
+  made.items = [...entries]
   return made
 }
 
@@ -109,9 +109,10 @@ export function joinComments(one: string | null | undefined, other: string | nul
 
 /** The text of a file. */
 export function printFile(root: Group, { before, after }: Comments): string {
-  const text = print(root, { before, after })
-  // Without keys there would be a `{}`, which nobody who adds one knows what to do with.
-  return root.items.length > 0 ? text : `${text.replace(/\{\}\n/, '').trimEnd()}\n`
+  if (root.items.length > 0) return print(root, { before, after })
+  // There would be a `{}`, which nobody who adds a key knows what to do with.
+  const comments = [before, after].flatMap((comment) => (comment === null ? [] : [comment.replaceAll(/^(?=.)/gm, '#')]))
+  return `${comments.join('\n\n')}\n`
 }
 
 function print(value: Value, { before, after }: Comments): string {

@@ -1,26 +1,19 @@
-// Reads the .env of an original. dotenv says what a variable is; whatever it would pass over, and whatever dotenv of Python, which the
-// original used, reads in another way, is refused: a password that loses its end on the way would be noticed much later.
+// Reads the .env of an original. dotenv says what a variable is; whatever it would pass over, and whatever dotenv of Python, which
+// the original used, reads in another way, is refused: a password that loses its end on the way would be noticed much later.
 
 import { parse } from 'dotenv'
 import { ConfigError, type ConfigFault } from '../config-error.ts'
-import { type Comments, entryOf, type Group, groupOf, textOf } from './nodes.ts'
-import { readText } from './read-original.ts'
-
-export type OriginalEnvironment = {
-  readonly file: string
-  readonly text: string
-  /** Name by name what is written there, `${NAME}` and all. */
-  readonly root: Group
-  readonly comments: Comments
-}
+import { entryOf, groupOf, textOf } from './nodes.ts'
+import { type Original, readText } from './read-original.ts'
 
 const blank = /[^\S\n]*(?:#(?<comment>[^\n]*))?(?:\n|$)/y
 const assignment =
   /[^\S\n]*(?:export[^\S\n]+)?(?<name>[\w.-]+)[^\S\n]*=[^\S\n]*(?<value>'[^']*'|"(?:\\"|[^"])*"|[^#\n]*)[^\S\n]*(?:#(?<comment>[^\n]*))?(?:\n|$)/y
 
-/** Only the fast parser of dotenv's two takes a time that grows with the text, and not with its square.
+/** Each value as it is written, `${NAME}` and all. Of dotenv's two parsers only the fast one takes a time that grows with the
+ *  text, and not with its square.
  *  @throws ConfigError with everything that is wrong with it */
-export function readOriginalEnvironment(file: string, option: string): OriginalEnvironment {
+export function readOriginalEnvironment(file: string, option: string): Original {
   const text = readText(file, option)
   const values = parse(text, { fast: true })
   const faults: ConfigFault[] = []

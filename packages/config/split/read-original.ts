@@ -194,7 +194,7 @@ class Resolver {
 
   #key(node: unknown): Text {
     const spilled = this.#takeSpilled()
-    const key = this.#value(node, maxDepth)
+    const key = isMap(node) || isSeq(node) ? null : this.#value(node, 0)
     if (!isScalar(key)) {
       this.#refuse(node, 'is a key that is no text', 'write it as text')
       return textOf('')

@@ -16,6 +16,9 @@ import { findEntry, showPath, toPlain, type Value } from './nodes.ts'
 import { type Fate, fateKey, type Place, type Settled } from './settle.ts'
 import type { NewFile } from './write.ts'
 
+/** Of the places of one variable. */
+const mostShown = 5
+
 export type PlannedFile = NewFile & { readonly layer: Layer }
 
 /** A value, or all those below a key that moved with it unchanged. */
@@ -198,37 +201,33 @@ const fileColumns: readonly Column<SplitReport['files'][number]>[] = [
 
 /** Paragraphs of lines: what has to be looked at, and what to do next. */
 function remarks(report: SplitReport): readonly (readonly string[])[] {
-  const { unset, missingSecrets, droppedComments, people, files } = report
-  const hasDatabase = files[0]?.keys.includes('database')
+  const { dryRun, unset, missingSecrets, droppedComments, people, files } = report
+  const hasDatabase = files.some(({ keys }) => keys.includes('database'))
   return [
-    ...(unset.length === 0
-      ? []
-      : [
-          [
-            'Variables without a value. Write it at:',
-            ...unset.map(({ variable, at }) => `  ${variable}: ${at.join(', ')}`),
-          ],
-        ]),
-    ...(missingSecrets.length === 0
-      ? []
-      : [[`Secrets whose values are still to be put into secrets.yml: ${missingSecrets.join(', ')}`]]),
-    ...(droppedComments.length === 0
-      ? []
-      : [['Comments with what looks like a secret, left out:', ...droppedComments.map((key) => `  ${key}`)]]),
-    ...(people.length === 0
-      ? []
-      : [
-          [
-            'Nobody can tell which accounts are whose. Complete these lines and put them into config.yml:',
-            '  people:',
-            ...people.flat().map((line) => `  ${line}`),
-          ],
-        ]),
+    ...paragraph(
+      'Variables without a value. Write it at:',
+      unset.map(({ variable, at }) => `${variable}: ${shorten(at)}`),
+    ),
+    ...paragraph('Secrets whose values are still to be put into secrets.yml:', missingSecrets),
+    ...paragraph('Comments with what looks like a secret, left out:', droppedComments),
+    ...paragraph(
+      'Nobody can tell which accounts are whose. Complete these lines and put them into config.yml:',
+      people.length === 0 ? [] : ['people:', ...people.flat()],
+    ),
     ...(hasDatabase
       ? []
       : [['config.yml names no database: set database.url in it, or DATABASE_URL for each service.']]),
-    nextSteps(report),
+    ...(dryRun ? [] : paragraph('Next:', nextSteps(report))),
   ]
+}
+
+function paragraph(title: string, lines: readonly string[]): readonly (readonly string[])[] {
+  return lines.length === 0 ? [] : [[title, ...lines.map((line) => `  ${line}`)]]
+}
+
+function shorten(places: readonly string[]): string {
+  const more = places.length > mostShown ? ` and ${places.length - mostShown} more` : ''
+  return `${places.slice(0, mostShown).join(', ')}${more}`
 }
 
 function nextSteps({ directory }: SplitReport): readonly string[] {
@@ -236,10 +235,9 @@ function nextSteps({ directory }: SplitReport): readonly string[] {
   const serviceUser = process.platform === 'darwin' ? '_teleclaude' : 'teleclaude'
   const own = (layer: Layer) => shellQuote(join(directory, `${layer}.yml`))
   return [
-    'Next:',
-    `  telec config check ${layers.map(own).join(' ')}`,
-    `  sudo install -m 644 ${own('config')} ${configFile}`,
-    `  sudo install -o ${serviceUser} -m 600 ${own('secrets')} ${secretsFile}`,
-    `  cp -i ${own('personal')} ~/.teleclaude/config.yml    # as the person whose install it was`,
+    `telec config check ${layers.map(own).join(' ')}`,
+    `sudo install -m 644 ${own('config')} ${configFile}`,
+    `sudo install -o ${serviceUser} -m 600 ${own('secrets')} ${secretsFile}`,
+    `cp -i ${own('personal')} ~/.teleclaude/config.yml    # as the person whose install it was`,
   ]
 }

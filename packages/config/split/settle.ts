@@ -23,7 +23,6 @@ import {
   kindOf,
   leavesOf,
   referenceTo,
-  referredName,
   referredNames,
   showPath,
   type Text,
@@ -32,16 +31,13 @@ import {
   valueIn,
   withComments,
 } from './nodes.ts'
+import type { Original } from './read-original.ts'
 import { fillIn, namesIn, resolveVariables, type Variables, wholeName } from './variables.ts'
 
-export type Source = { readonly file: string; readonly text: string; readonly root: Group; readonly comments: Comments }
-export type Sources = Readonly<Record<SourceName, Source | null>>
+export type Sources = Readonly<Record<SourceName, Original | null>>
 
 /** What becomes of one value. */
-export type Fate =
-  | { readonly how: 'kept' }
-  | { readonly how: 'filled'; readonly text: string }
-  | { readonly how: 'secret'; readonly name: string }
+export type Fate = { readonly how: 'kept' | 'filled' } | { readonly how: 'secret'; readonly name: string }
 
 export type Place = { readonly source: SourceName; readonly path: KeyPath }
 
@@ -162,6 +158,7 @@ class Settler {
   #isSecret(source: SourceName, path: KeyPath, text: Text): boolean {
     const kind = kindOf(text)
     if (kind === 'word' || text.value === '') return false
+    // A reference already.
     if (path.at(-1) === 'secret' && this.#references.has(text.value)) return false
     const filled = this.#filledIn(source, path, text)
     if (isSecretText(filled)) return true
@@ -182,17 +179,12 @@ class Settler {
     if (isMap(value)) return this.#group(source, value, path)
     const made = new YAMLSeq<Value>()
     made.flow = value.flow ?? false
-    made.items.push(...value.items.map((item, index) => this.#value(source, item, [...path, index])))
+    made.items = value.items.map((item, index) => this.#value(source, item, [...path, index]))
     if (made.items.length === 0) this.#fates.set(fateKey(source, path), { how: 'kept' })
     return this.#withOpenComments(made, value, source, path)
   }
 
   #group(source: SourceName, group: Group, path: KeyPath): Group {
-    const reference = referredName(group)
-    if (reference !== null && this.#references.has(reference)) {
-      this.#fates.set(fateKey(source, [...path, 'secret']), { how: 'kept' })
-      return group
-    }
     const made = new YAMLMap<Text, Value>()
     made.flow = group.flow ?? false
     for (const entry of group.items) {
@@ -217,7 +209,7 @@ class Settler {
       return this.#withOpenComments(referenceTo(name), text, source, path)
     }
     const isKept = filled === text.value
-    this.#fates.set(fateKey(source, path), isKept ? { how: 'kept' } : { how: 'filled', text: filled })
+    this.#fates.set(fateKey(source, path), { how: isKept ? 'kept' : 'filled' })
     const made = isKept ? new Scalar(text.value) : textOf(filled, text.type ?? Scalar.PLAIN)
     if (isKept) made.type = text.type ?? Scalar.PLAIN
     return this.#withOpenComments(made, text, source, path)

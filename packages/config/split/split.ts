@@ -12,9 +12,9 @@ import { proveNothingLost } from './account.ts'
 import { kindOfOriginal, type Layer, layers } from './classify.ts'
 import { buildFiles } from './layers.ts'
 import { readOriginalEnvironment } from './read-environment.ts'
-import { readOriginal } from './read-original.ts'
+import { type Original, readOriginal } from './read-original.ts'
 import { reportSplit, type SplitReport } from './report.ts'
-import { type Source, settle } from './settle.ts'
+import { settle } from './settle.ts'
 import { findMissing, writeFiles } from './write.ts'
 
 export type SplitOptions = {
@@ -74,7 +74,7 @@ function attempt<Read>(read: () => Read, faults: ConfigFault[]): Read | null {
 }
 
 /** What can't be used as it is has to be mended first: nobody knows what it was meant to say. Secrets in it are moved. */
-function refuseFaulty({ file, text }: Source): void {
+function refuseFaulty({ file, text }: Original): void {
   const yaml = parseYaml(file, text)
   const faults = findFaults(yaml, { schema: singleUserSchema, holdsSecrets: true })
   const others = faults.filter((fault) => !('key' in fault && fault.key === 'database.url'))
