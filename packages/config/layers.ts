@@ -48,6 +48,8 @@ export class Layers {
   readonly #schema: z.ZodType
   readonly #environment: Environment
   readonly #secrets: Secrets
+  /** Whether what is wrong with the secrets is this reader's to say: they may be closed to one who needs none of them. */
+  #needsSecrets: boolean
   #faults: ConfigFault[] = []
   readonly #warnings: ConfigFault[] = []
   readonly #settings: Setting[] = []
@@ -60,6 +62,7 @@ export class Layers {
   constructor(mode: Mode, sources: ConfigSources, partial?: { readonly need: readonly string[] }) {
     const { configFile, secretsFile, envFile, env } = sources
     this.mode = mode
+    this.#needsSecrets = partial === undefined
     this.#schema = mode === 'system' ? systemSchema : singleUserSchema
     this.#environment = readEnvironment(env, envFile, { secretsMustBeClosed: mode === 'system' })
     const directories = [env.CREDENTIALS_DIRECTORY ?? '', mode === 'system' ? '/run/secrets' : '']
@@ -141,7 +144,7 @@ export class Layers {
   }
 
   #allFaults(): readonly ConfigFault[] {
-    return [...this.#faults, ...this.#secrets.faults]
+    return this.#needsSecrets ? [...this.#faults, ...this.#secrets.faults] : this.#faults
   }
 
   #facts(key: string): Partial<KeyFacts> {
@@ -223,6 +226,7 @@ export class Layers {
     const origin = { layer: 'system', place: describePlace(at) } as const
     const reference = secretReference.safeParse(written).data?.secret
     if (reference === undefined) return [{ origin, at, raw: written, isSecret: false }]
+    if (!isShadowed) this.#needsSecrets = true
     const found = this.#secrets.find(reference)
     if (found === null) {
       if (isShadowed) return []

@@ -250,6 +250,17 @@ test('a service that knows nobody passes over what is wrong with people, and ove
   )
 })
 
+test('secrets that are closed to a service, or broken, are its matter only where it needs one', (t) => {
+  const { sources, write } = place(t, { 'config.yml': 'database: { url: { secret: db } }\n', 'secrets.yml': 'db: [\n' })
+  const env = { DATABASE_URL: url }
+  assert.equal(loadDeployment(sources(env)).config.databaseUrl.reveal(), url)
+  assert.match(refusal(() => loadDeployment(sources({}))).message, /secrets\.yml:/)
+  assert.match(refusal(() => loadSystemConfig(sources(env))).message, /secrets\.yml:/)
+  write('secrets.yml', `db: "${withPassword}"\n`, 0o644)
+  assert.equal(loadDeployment(sources(env)).config.databaseUrl.reveal(), url)
+  assert.match(refusal(() => loadDeployment(sources({}))).message, /secrets\.yml.*mode 0644/)
+})
+
 test('keys of the other mode are refused as what they are', (t) => {
   const { sources, write } = place(t, { 'config.yml': 'people: []\n' })
   assert.match(

@@ -88,4 +88,12 @@ test('secrets that everybody can read are refused with the command that closes t
   const taken = await own.telec('stranger', ['config', 'reload'])
   assert.equal(taken.code, 0, taken.stderr)
   assert.match(taken.stdout.toString('utf8'), /secrets\.yml:1.* is referenced nowhere/)
+
+  // Who needs none of them is not kept from working by secrets that are the api's alone.
+  chownSync(secrets, 60_701, 60_700)
+  chmodSync(secrets, 0o600)
+  await own.stopService('auditor')
+  await own.startAgain('auditor')
+  await own.untilHealthy('auditor')
+  assert.equal((await own.run('migrator', ['status'])).code, 0)
 })
