@@ -61,7 +61,7 @@ agents:
       plan: [--permission-mode, plan]
 title: "{agent} in {project}"
 projects:
-  ~/work/payments:
+  ~/code/payments:
     agent: codex
 \`\`\`
 
@@ -84,7 +84,7 @@ database_url: "postgresql://teleclaude_api:PASSWORD@db.example.org/teleclaude?ss
 
 Write values in quotes: YAML takes what follows \` #\` for a comment. In Swarm, secrets are open to everybody unless the service's file says \`mode: 0400\` and whose they are (\`uid\`).
 
-A file of secrets has to be root's or the service's, in directories that nobody else can write to, itself and not a link, and closed: \`0600\`, or \`0640\` for the service's group. A service of the machine does not start otherwise, and says which command mends it; for yourself alone it is a warning. Secrets are in no log, message, record, answer or file that TeleClaude writes, and no session inherits them.
+A file of secrets has to be root's or the service's, in directories that nobody else can write to, itself and not a link, and closed: \`0600\`, or \`0640\` for the service's group. A service of the machine does not start otherwise, and says which command mends it; for yourself alone it is a warning. Secrets are in no log, message, record, answer or file that TeleClaude writes, and no session inherits them from the service; what you export in your own shell is yours, and your sessions have it.
 
 ## What a change takes
 

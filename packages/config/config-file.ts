@@ -8,7 +8,7 @@ import type { Mode } from './layout.ts'
 import { type ConfigFile, readConfigFile, readConfigFileIfThere } from './read-file.ts'
 import { type FileSchema, findFaults } from './schema/explain.ts'
 import { personalSchema, singleUserSchema } from './schema/personal.ts'
-import { groupSchema, personSchema, systemOnlyKeys, systemSchema } from './schema/system.ts'
+import { groupSchema, personSchema, systemKeyNames, systemSchema } from './schema/system.ts'
 import { shellQuote } from './shell-quote.ts'
 import { type KeyPath, parseYaml, type Yaml } from './yaml.ts'
 
@@ -24,7 +24,7 @@ const personalOnlyKeys = Object.keys(personalSchema.shape)
 export const singleUserFile: FileSchema = {
   schema: singleUserSchema,
   explainKey: (key) =>
-    systemOnlyKeys.includes(key)
+    systemKeyNames.includes(key)
       ? { problem: 'is for a service of the whole machine, and this one serves you alone', mend: 'take it away' }
       : null,
 }

@@ -10,7 +10,7 @@ import { type Mode, systemLayout } from './layout.ts'
 import { type ConfigFile, readConfigFileIfThere } from './read-file.ts'
 import { type FileSchema, findFaults } from './schema/explain.ts'
 import { personalSchema, singleUserSchema } from './schema/personal.ts'
-import { systemOnlyKeys } from './schema/system.ts'
+import { systemKeyNames } from './schema/system.ts'
 import { shellQuote } from './shell-quote.ts'
 import { suggest } from './suggest.ts'
 import { type KeyPath, parseYaml, type Yaml } from './yaml.ts'
@@ -36,7 +36,7 @@ const ofTheMachine = {
   mend: `take it away, or ask the admin, who sets it in ${systemLayout(process.platform).configFile}`,
 }
 const files: Readonly<Record<Mode, FileSchema>> = {
-  system: { schema: personalSchema, explainKey: (key) => (systemOnlyKeys.includes(key) ? ofTheMachine : null) },
+  system: { schema: personalSchema, explainKey: (key) => (systemKeyNames.includes(key) ? ofTheMachine : null) },
   'single-user': singleUserFile,
 }
 

@@ -14,17 +14,17 @@ describe('in a project', () => {
     agent: 'claude',
     mode: 'plan',
     projects: {
-      '~/work/app': { mode: 'edit' },
-      '~/work': { agent: 'codex', title: '{project}' },
+      '~/code/app': { mode: 'edit' },
+      '~/code': { agent: 'codex', title: '{project}' },
       '/no-such-srv/': { agent: 'gemini' },
       '/': { title: 'root' },
     },
   }
   for (const [where, path, expected] of [
-    ['its own entry counts, key by key', `${home}/work/app`, { agent: 'claude', mode: 'edit', title: undefined }],
-    ['below an entry, that counts', `${home}/work/app/deep/er`, { agent: 'claude', mode: 'edit', title: undefined }],
-    ['the nearest entry counts alone', `${home}/work/other`, { agent: 'codex', mode: 'plan', title: '{project}' }],
-    ['a name that only begins alike is another', `${home}/work-shop`, { agent: 'claude', mode: 'plan', title: 'root' }],
+    ['its own entry counts, key by key', `${home}/code/app`, { agent: 'claude', mode: 'edit', title: undefined }],
+    ['below an entry, that counts', `${home}/code/app/deep/er`, { agent: 'claude', mode: 'edit', title: undefined }],
+    ['the nearest entry counts alone', `${home}/code/other`, { agent: 'codex', mode: 'plan', title: '{project}' }],
+    ['a name that only begins alike is another', `${home}/code-shop`, { agent: 'claude', mode: 'plan', title: 'root' }],
     [
       'a slash at the end of a path says nothing',
       '/no-such-srv/x',

@@ -7,8 +7,8 @@ const facts: TitleFacts = {
   argv: ['/usr/local/bin/claude', '--continue'],
   agent: 'claude',
   mode: 'plan',
-  project: '/home/alice/work/app',
-  directory: '/home/alice/work/app/docs',
+  project: '/home/alice/code/app',
+  directory: '/home/alice/code/app/docs',
 }
 
 describe('a session without a title of its own', () => {

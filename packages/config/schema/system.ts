@@ -190,4 +190,4 @@ const systemKeys = {
 }
 
 export const systemSchema = z.strictObject(systemKeys, noGroup)
-export const systemOnlyKeys: readonly string[] = Object.keys(systemKeys)
+export const systemKeyNames: readonly string[] = Object.keys(systemKeys)

@@ -33,3 +33,14 @@ test('a file that is there with the same text may be closed further, and is not 
   assert.equal(readFileSync(missing.path, 'utf8'), missing.text)
   assert.equal(statSync(missing.path).mode & 0o7777, 0o644)
 })
+
+test('a file that came in between stays, and none of the others is put beside it', (t) => {
+  const directory = scratch(t)
+  const files = ['a.yml', 'b.yml'].map((name) => ({ path: join(directory, name), text: 'a: 1\n', mode: 0o600 }))
+  const late = join(directory, 'b.yml')
+  assert.deepEqual(findMissing(files), files)
+  writeFileSync(late, 'somebody else\n')
+  assert.throws(() => writeFiles(directory, files), ConfigError)
+  assert.deepEqual(readdirSync(directory), ['b.yml'])
+  assert.equal(readFileSync(late, 'utf8'), 'somebody else\n')
+})

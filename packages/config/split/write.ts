@@ -7,11 +7,11 @@ import {
   constants,
   fchmodSync,
   fsyncSync,
+  linkSync,
   lstatSync,
   mkdirSync,
   openSync,
   readFileSync,
-  renameSync,
   rmSync,
   type Stats,
   writeFileSync,
@@ -79,7 +79,8 @@ export function writeFiles(directory: string, files: readonly NewFile[]): void {
       return { from: path, to: file.path }
     })
     for (const { from, to } of prepared) {
-      renameSync(from, to)
+      // rename(2) would replace what has come there meanwhile.
+      linkSync(from, to)
       placed.push(to)
     }
     syncDirectory(directory)

@@ -1,12 +1,12 @@
 // `telec config check`, `show`, `reload` and `schema`: what is configured, by whom, and whether it is right.
 
-import { accessSync, constants, lstatSync } from 'node:fs'
+import { accessSync, constants } from 'node:fs'
 import { homedir } from 'node:os'
 import { resolve } from 'node:path'
 import { ConnectionError } from '@teleclaude/client/client.ts'
 import { type Checked, checkFile, type FileKind, guessKind } from '@teleclaude/config/check.ts'
 import { type ConfigFault, describeFault } from '@teleclaude/config/config-error.ts'
-import { findSocket, type Mode, modeOf, singleUserLayout, systemLayout } from '@teleclaude/config/layout.ts'
+import { findSocket, isThere, type Mode, modeOf, singleUserLayout, systemLayout } from '@teleclaude/config/layout.ts'
 import { loadSingleUserConfig } from '@teleclaude/config/load.ts'
 import { readPersonalSettings } from '@teleclaude/config/personal-settings.ts'
 import { jsonSchema, type SchemaName } from '@teleclaude/config/schema/json-schema.ts'
@@ -62,14 +62,6 @@ function isOpen(path: string): boolean {
     return true
   } catch (error) {
     return !(error instanceof Error && 'code' in error && error.code === 'EACCES')
-  }
-}
-
-function isThere(path: string): boolean {
-  try {
-    return lstatSync(path, { throwIfNoEntry: false }) !== undefined
-  } catch {
-    return false
   }
 }
 

@@ -24,7 +24,10 @@ const actor: AuditActor = { kind: 'service', name: 'api' }
 const alice = 'people:\n  - { name: alice, role: admin, os_uid: 1001 }\n'
 const bob = '  - { name: bob, role: member, os_uid: 1002 }\n'
 
-function start(t: TestContext, text: string) {
+const database = { DATABASE_URL: 'postgresql:///x?host=/run/postgresql' }
+
+/** `secrets`: with it the database's URL is a secret, without it the environment's. */
+function start(t: TestContext, text: string, secrets?: string) {
   const directory = mkdtempSync(join(tmpdir(), 'teleclaude-'))
   t.after(() => rmSync(directory, { recursive: true }))
   const files = {
@@ -37,7 +40,8 @@ function start(t: TestContext, text: string) {
     chmodSync(join(directory, name), 0o600)
   }
   write('config.yml', text)
-  const load = () => loadSystemConfig({ ...files, env: { DATABASE_URL: 'postgresql:///x?host=/run/postgresql' } })
+  if (secrets !== undefined) write('secrets.yml', secrets)
+  const load = () => loadSystemConfig({ ...files, env: secrets === undefined ? database : {} })
   const log = pino({ level: 'silent' })
   const config = new RunningConfig<SystemConfig>({ mode: 'system', files, load }, load(), log)
   const recorded: AuditEvent[] = []
@@ -137,12 +141,25 @@ test('two reloads at once are one after the other', async (t) => {
 })
 
 test('a secret that changed is said to have, and no more', async (t) => {
-  const own = start(t, `${alice}database: { url: { secret: db } }\n`)
-  const { view } = { view: JSON.stringify(own.config.view()) }
-  assert.ok(!view.includes('hunter2'))
-  own.write('secrets.yml', 'db: postgresql://u:hunter2@db.example/x?sslmode=verify-full\n')
+  const secret = (password: string) => `db: postgresql://u:${password}@db.example/x?sslmode=verify-full\n`
+  const own = start(t, `${alice}database: { url: { secret: db } }\n`, secret('hunter2'))
+  own.write('secrets.yml', secret('hunter3'))
   const answer = await own.reload()
-  assert.ok(!JSON.stringify([answer, own.recorded, own.config.view()]).includes('hunter2'))
+  assert.deepEqual(answer.needsRestart, ['database.url'])
+  assert.equal(own.recorded.length, 1)
+  assert.ok(
+    !/hunter[23]/.test(JSON.stringify([answer, own.recorded, own.config.view(), own.config.startEvents(actor)])),
+  )
+  assert.equal(own.config.current.databaseUrl.reveal().includes('hunter3'), true)
+  assert.deepEqual((await own.reload()).needsRestart, ['database.url'])
+})
+
+test('a refusal is one entry, however much is wrong', async (t) => {
+  const own = start(t, alice)
+  own.write('config.yml', Array.from({ length: 20_000 }, (_, at) => `k${at}: x\n`).join(''))
+  await assert.rejects(own.reload(), /and 19950 more/)
+  assert.equal(own.recorded.length, 1)
+  assert.match(String(own.recorded[0]?.detail.lines), /k49 is no key.*\nand 19950 more$/)
 })
 
 test('a configuration of thousands of people is on the record whole, in as many entries as it takes', async (t) => {

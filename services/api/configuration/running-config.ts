@@ -25,6 +25,7 @@ export type ConfigLoader<Its extends Live> = {
 /** Editors write in place, or beside and rename: a file has to have been left alone for this long. */
 const quietMs = 150
 const tries = 20
+const maxRecordedFaults = 50
 
 export class RunningConfig<Its extends Live = Live> {
   readonly #loader: ConfigLoader<Its>
@@ -68,7 +69,7 @@ export class RunningConfig<Its extends Live = Live> {
   async #reload(actor: AuditActor, record: (events: readonly AuditEvent[]) => Promise<void>): Promise<ReloadAnswer> {
     const next = await this.#loadSettled().catch(async (error: unknown) => {
       if (!(error instanceof ConfigError)) throw error
-      await record(events('config.refused', actor, error.faults.map(describeFault), {}))
+      await record(events('config.refused', actor, describeRefusal(error), {}))
       throw new ProblemError('config', `${error.message}\nThe configuration that was loaded before stays.`, {
         cause: error,
       })
@@ -113,6 +114,12 @@ export class RunningConfig<Its extends Live = Live> {
   #warnings(): string[] {
     return this.#loaded.warnings.map((warning) => `${describeFault(warning)}; ${warning.mend}`)
   }
+}
+
+/** A file can have more faults than anybody reads, and whoever may reload it must not fill the record with them. */
+function describeRefusal({ faults }: ConfigError): readonly string[] {
+  const more = faults.length > maxRecordedFaults ? [`and ${faults.length - maxRecordedFaults} more`] : []
+  return [...faults.slice(0, maxRecordedFaults).map(describeFault), ...more]
 }
 
 function fingerprint(file: string): string {
