@@ -11,9 +11,9 @@ export type CommandState = (typeof commandStates)[number]
 
 /** Times are microseconds since 1970-01-01T00:00:00Z. */
 export type Command = {
-  /** Order within the store; commands of one session are delivered in it. */
-  readonly id: number
   readonly sessionId: SessionId
+  /** 1, 2, 3 ... within the session: the order of delivery. Says nothing of other sessions. */
+  readonly number: number
   readonly kind: CommandKind
   /** `stop`: whether to kill at once instead of asking first. */
   readonly force: boolean

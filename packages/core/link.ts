@@ -10,12 +10,12 @@ export const toRunnerSchema = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('welcome'), ackedSeq: z.int().min(0) }),
   z.strictObject({ type: z.literal('ack'), seq: z.int().min(1) }),
   z.strictObject({ type: z.literal('resize'), ...terminalSizeSchema.shape }),
-  z.strictObject({ type: z.literal('command'), id: z.int(), kind: z.enum(commandKinds), force: z.boolean() }),
+  z.strictObject({ type: z.literal('command'), number: z.int(), kind: z.enum(commandKinds), force: z.boolean() }),
 ])
 export type ToRunner = z.infer<typeof toRunnerSchema>
 
 export const fromRunnerSchema = z.discriminatedUnion('type', [
-  z.strictObject({ type: z.literal('command-finished'), id: z.int(), reason: z.string().max(1000).nullable() }),
+  z.strictObject({ type: z.literal('command-finished'), number: z.int(), reason: z.string().max(1000).nullable() }),
 ])
 export type FromRunner = z.infer<typeof fromRunnerSchema>
 

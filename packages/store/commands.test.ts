@@ -1,15 +1,34 @@
 // What contract.ts promises of commands, on both real engines.
 
 import assert from 'node:assert/strict'
+import { text } from 'node:stream/consumers'
 import { after, before, describe, test } from 'node:test'
 import type { SessionId } from '@teleclaude/core/session.ts'
 import type { NewCommand, Store } from './contract.ts'
 import { openStore } from './open.ts'
-import { engineNames, newSession, startEngine, type TestEngine } from './test-engines.ts'
+import { ending, engineNames, newSession, spawnScript, startEngine, type TestEngine } from './test-engines.ts'
 
 function stop(sessionId: SessionId, change: Partial<NewCommand> = {}): NewCommand {
   return { sessionId, kind: 'stop', force: false, requestedBy: 'alice', createdAtUs: 1, expiresAtUs: 1000, ...change }
 }
+
+/** Enqueues one command for each of the sessions at once, takes and finishes one of the first session's, and so on. Prints
+ *  the numbers that its commands got. */
+const enqueueingScript = `
+  import { openStore } from './open.ts'
+  const { target, ids, command, count } = JSON.parse(process.argv[1])
+  const store = await openStore(target)
+  const numbers = []
+  for (let done = 0; done < count; done++) {
+    const enqueued = await Promise.all(ids.map((sessionId) => store.commands.enqueue({ ...command, sessionId })))
+    numbers.push(enqueued.map(({ number }) => number))
+    const { number } = await store.commands.take(ids[0], 2)
+    await store.commands.finish(ids[0], number, { state: 'done', reason: null, atUs: 3 })
+  }
+  process.stdout.write(JSON.stringify(numbers))
+  await store.close()`
+
+const oneTo = (last: number) => Array.from({ length: last }, (_, index) => index + 1)
 
 for (const engineName of engineNames) {
   describe(`commands on ${engineName}`, () => {
@@ -25,42 +44,90 @@ for (const engineName of engineNames) {
     test('a command is queued, delivered and done', async () => {
       const id = await create()
       const queued = await store.commands.enqueue(stop(id, { force: true }))
-      const { id: commandId, ...rest } = queued
-      assert.deepEqual(rest, { ...stop(id, { force: true }), state: 'queued', reason: null, finishedAtUs: null })
+      assert.deepEqual(queued, {
+        ...stop(id, { force: true }),
+        number: 1,
+        state: 'queued',
+        reason: null,
+        finishedAtUs: null,
+      })
       assert.deepEqual(await store.commands.take(id, 5), { ...queued, state: 'delivered' })
-      assert.equal(await store.commands.finish(commandId, { state: 'done', reason: null, atUs: 9 }), true)
-      assert.equal(await store.commands.finish(commandId, { state: 'failed', reason: 'late', atUs: 10 }), false)
+      assert.equal(await store.commands.finish(id, 1, { state: 'done', reason: null, atUs: 9 }), true)
+      assert.equal(await store.commands.finish(id, 1, { state: 'failed', reason: 'late', atUs: 10 }), false)
       assert.deepEqual(await store.commands.list(id, 10), [{ ...queued, state: 'done', finishedAtUs: 9 }])
     })
 
     test('what was never delivered can not be finished', async () => {
       const id = await create()
-      const command = await store.commands.enqueue(stop(id))
-      assert.equal(await store.commands.finish(command.id, { state: 'done', reason: null, atUs: 9 }), false)
-      assert.equal(await store.commands.finish(command.id + 1_000_000, { state: 'done', reason: null, atUs: 9 }), false)
+      const { number } = await store.commands.enqueue(stop(id))
+      for (const asked of [number, number + 1, 0])
+        assert.equal(await store.commands.finish(id, asked, { state: 'done', reason: null, atUs: 9 }), false)
+    })
+
+    test('a command is finished in its own session only', async () => {
+      const [id, other] = [await create(), await create()]
+      for (const sessionId of [id, other]) {
+        await store.commands.enqueue(stop(sessionId))
+        await store.commands.take(sessionId, 5)
+      }
+      assert.equal(await store.commands.finish(id, 1, { state: 'failed', reason: 'deaf', atUs: 9 }), true)
+      const states = [id, other].map(async (sessionId) => (await store.commands.list(sessionId, 1))[0]?.state)
+      assert.deepEqual(await Promise.all(states), ['failed', 'delivered'])
+      assert.equal(await store.commands.finish(newSession().id, 1, { state: 'done', reason: null, atUs: 9 }), false)
     })
 
     test('a session takes its own commands in order, and lists them newest first', async () => {
       const [id, other] = [await create(), await create()]
-      const ids: number[] = []
+      const numbers: number[] = []
       for (let i = 0; i < 3; i += 1) {
-        ids.push((await store.commands.enqueue(stop(id))).id)
+        numbers.push((await store.commands.enqueue(stop(id))).number)
         await store.commands.enqueue(stop(other))
       }
+      assert.deepEqual(numbers, [1, 2, 3])
       const taken = [
         await store.commands.take(id, 2),
         await store.commands.take(id, 2),
         await store.commands.take(id, 2),
       ]
       assert.deepEqual(
-        taken.map((command) => command?.id),
-        ids,
+        taken.map((command) => command?.number),
+        numbers,
       )
       assert.equal(await store.commands.take(id, 2), null)
       assert.deepEqual(
-        (await store.commands.list(id, 2)).map((command) => command.id),
-        ids.toReversed().slice(0, 2),
+        (await store.commands.list(id, 2)).map((command) => command.number),
+        [3, 2],
       )
+      assert.equal((await store.commands.enqueue(stop(id))).number, 4)
+    })
+
+    test('of four processes that enqueue at once, each session numbers its commands without a gap', async () => {
+      const { store: own, target } = await engine.createStore()
+      const [first, second] = [await create(own), await create(own)]
+      const argument = JSON.stringify({ target, ids: [first, second], command: stop(first), count: 25 })
+      const children = Array.from({ length: 4 }, () => spawnScript(enqueueingScript, argument))
+      const printed = await Promise.all(children.map(({ stdout }) => text(stdout ?? process.stdin)))
+      assert.deepEqual(await Promise.all(children.map(ending)), [0, 0, 0, 0])
+      const told: readonly (readonly number[])[][] = printed.map((line) => JSON.parse(line))
+      for (const [index, id] of [first, second].entries()) {
+        const numbers = told.map((ofProcess) => ofProcess.map((ofSessions) => ofSessions[index] ?? 0))
+        for (const ofProcess of numbers)
+          assert.deepEqual(
+            ofProcess,
+            ofProcess.toSorted((a, b) => a - b),
+          )
+        assert.deepEqual(
+          numbers.flat().sort((a, b) => a - b),
+          oneTo(100),
+        )
+        const commands = await own.commands.list(id, 1000)
+        assert.deepEqual(
+          commands.map(({ number }) => number),
+          oneTo(100).reverse(),
+        )
+        const state = id === first ? 'done' : 'queued'
+        assert.ok(commands.every((command) => command.state === state))
+      }
     })
 
     test('of eight takers at once, each command goes to one, in order for each', async () => {
@@ -78,7 +145,7 @@ for (const engineName of engineNames) {
               command !== null;
               command = await taker.commands.take(id, 2)
             )
-              own.push(command.id)
+              own.push(command.number)
             return own
           }),
         )
@@ -89,7 +156,7 @@ for (const engineName of engineNames) {
           )
         assert.deepEqual(
           taken.flat().sort((a, b) => a - b),
-          enqueued.map((command) => command.id).sort((a, b) => a - b),
+          enqueued.map((command) => command.number).sort((a, b) => a - b),
         )
       } finally {
         await Promise.all(others.map((other) => other.close()))
@@ -100,7 +167,7 @@ for (const engineName of engineNames) {
       const id = await create()
       await store.commands.enqueue(stop(id, { expiresAtUs: 10 }))
       const later = await store.commands.enqueue(stop(id, { expiresAtUs: 11 }))
-      assert.equal((await store.commands.take(id, 10))?.id, later.id)
+      assert.equal((await store.commands.take(id, 10))?.number, later.number)
       const [, expired] = await store.commands.list(id, 2)
       assert.deepEqual([expired?.state, expired?.finishedAtUs], ['expired', 10])
       assert.ok(expired?.reason)
@@ -118,10 +185,10 @@ for (const engineName of engineNames) {
       await assert.rejects(store.commands.enqueue(stop(newSession().id)))
       const id = await create()
       await assert.rejects(store.commands.enqueue(stop(id, { requestedBy: '\0' })), RangeError)
-      const command = await store.commands.enqueue(stop(id))
+      const { number } = await store.commands.enqueue(stop(id))
       await store.commands.take(id, 1)
       await assert.rejects(
-        store.commands.finish(command.id, { state: 'failed', reason: '\ud800', atUs: 1 }),
+        store.commands.finish(id, number, { state: 'failed', reason: '\ud800', atUs: 1 }),
         RangeError,
       )
     })

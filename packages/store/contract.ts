@@ -45,6 +45,7 @@ export interface Store {
   readonly transcripts: TranscriptStore
   readonly commands: CommandStore
   readonly audit: AuditStore
+  readonly accounts: AccountStore
   /** Resolves when a read reaches the database and comes back.
    *  @throws StoreError 'unavailable' */
   ping(): Promise<void>
@@ -90,6 +91,8 @@ export interface SessionStore {
   markLost(id: SessionId, atUs: number): Promise<boolean>
   /** Anything but `ended` -> `ended`. False where it has ended before or is unknown. */
   end(id: SessionId, exit: SessionExit, atUs: number): Promise<boolean>
+  /** How many of the person's sessions of that host are `starting` or `running`. */
+  countLive(host: string, person: string): Promise<number>
   /** Ids of the host's sessions that are `starting` or `running`, oldest first. */
   listLive(host: string): Promise<readonly SessionId[]>
 }
@@ -134,13 +137,34 @@ export interface CommandStore {
   take(id: SessionId, atUs: number): Promise<Command | null>
   /** `delivered` -> `done` or `failed`. False where it was not `delivered`. */
   finish(
-    commandId: number,
+    id: SessionId,
+    number: number,
     outcome: { readonly state: 'done' | 'failed'; readonly reason: string | null; readonly atUs: number },
   ): Promise<boolean>
   /** `queued` -> `expired` for all that are past their expiry at `atUs`, of every session. Returns how many. */
   expire(atUs: number): Promise<number>
   /** The session's commands, newest first. */
   list(id: SessionId, limit: number): Promise<readonly Command[]>
+}
+
+/** The account that a uid of a host was when somebody first used the service with it. Numbers and names come back: a uid under
+ *  another name, and a name under another uid, are somebody else's until an admin says otherwise. */
+export type BoundAccount = {
+  readonly uid: number
+  /** Null where the uid had no name. */
+  readonly osUser: string | null
+  /** Another uid has been given its name since: whoever comes with this uid now is a stranger. */
+  readonly retired: boolean
+  readonly boundAtUs: number
+}
+
+export interface AccountStore {
+  /** The host's, by uid. */
+  list(host: string): Promise<readonly BoundAccount[]>
+  /** Resolves once it is durable. A uid that is bound already stays as it is. */
+  bind(host: string, account: Omit<BoundAccount, 'retired'>): Promise<void>
+  /** Binds the uid to that name, whatever it was before, and retires the other uids that had the name. Durable when it resolves. */
+  rebind(host: string, account: Omit<BoundAccount, 'retired'>): Promise<void>
 }
 
 /** An entry as it is stored: `bytes` are exactly those of `encodeAuditEntry`. */

@@ -1,12 +1,12 @@
-// Lists stay cheap however many sessions there are: every way to ask is answered from an index made for it.
+// Lists and counts stay cheap however many sessions there are: every way to ask is answered from an index made for it.
 
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import pg from 'pg'
 import type { SessionQuery } from './contract.ts'
-import { listStatement as postgresStatement } from './postgres/sessions.ts'
+import { countLiveStatement as postgresCount, listStatement as postgresStatement } from './postgres/sessions.ts'
 import { openConnection } from './sqlite/connection.ts'
-import { listStatement as sqliteStatement } from './sqlite/sessions.ts'
+import { countLiveStatement as sqliteCount, listStatement as sqliteStatement } from './sqlite/sessions.ts'
 import { queryRows, startEngine, type TestEngine } from './test-engines.ts'
 
 const alice = { kind: 'person', person: 'alice' } as const
@@ -29,19 +29,20 @@ const queries: readonly (readonly [query: SessionQuery, index: string])[] = [
 
 const columns = 'id, host, owner_person, owner_uid, owner_os_user, project, title, argv, terminal_cols, terminal_rows'
 
-describe('plans of lists on sqlite', () => {
+describe('plans on sqlite', () => {
   let engine: TestEngine
   before(async () => {
     engine = await startEngine('sqlite')
   })
   after(() => engine.stop())
 
-  test('every list searches its index and scans no table', async () => {
+  test('every list, and the count of live sessions, searches its index and scans no table', async () => {
     const { target } = await engine.createStore()
     assert.equal(target.engine, 'sqlite')
     const { db } = openConnection(target.file)
-    for (const [query, index] of queries) {
-      const statement = sqliteStatement(query)
+    const count = { sql: sqliteCount, values: ['alice', 'h'] }
+    const statements = queries.map(([query, index]) => [sqliteStatement(query), index] as const)
+    for (const [statement, index] of [...statements, [count, 'sessions_by_person'] as const]) {
       assert.ok(statement)
       const plan = db
         .prepare<unknown[], { detail: string }>(`EXPLAIN QUERY PLAN ${statement.sql}`)
@@ -58,14 +59,14 @@ describe('plans of lists on sqlite', () => {
   })
 })
 
-describe('plans of lists on postgres', () => {
+describe('plans on postgres', () => {
   let engine: TestEngine
   before(async () => {
     engine = await startEngine('postgres')
   })
   after(() => engine.stop())
 
-  test('every list scans its index and no table', async () => {
+  test('every list, and the count of live sessions, scans its index and no table', async () => {
     const { target } = await engine.createStore()
     assert.equal(target.engine, 'postgres')
     await queryRows(
@@ -82,8 +83,9 @@ describe('plans of lists on postgres', () => {
     await queryRows(target, 'VACUUM ANALYZE sessions')
     const client = new pg.Client({ connectionString: target.url })
     await client.connect()
-    for (const [query, index] of queries) {
-      const statement = postgresStatement(query)
+    const statements = queries.map(([query, index]) => [postgresStatement(query), index] as const)
+    const count = [postgresCount('h', 'alice'), '(sessions_live|sessions_by_person)'] as const
+    for (const [statement, index] of [...statements, count]) {
       assert.ok(statement)
       const { rows } = await client.query<{ 'QUERY PLAN': string }>(
         `EXPLAIN ${statement.sql.replaceAll('$slonik_', '$')}`,

@@ -5,7 +5,7 @@ import { type Session, type SessionExit, type SessionId, sessionStatuses } from 
 import { chunkKinds } from '@teleclaude/core/transcript.ts'
 import { z } from 'zod'
 import { chunkCodecs, type StoredChunk } from './chunk-codec.ts'
-import type { StoredAuditEntry } from './contract.ts'
+import type { BoundAccount, StoredAuditEntry } from './contract.ts'
 
 const time = z.int().min(0)
 
@@ -91,8 +91,8 @@ export const chunkRow = z.strictObject({
 }) satisfies z.ZodType<StoredChunk>
 
 export const commandColumns = [
-  'id',
   'session_id',
+  'number',
   'kind',
   'force',
   'requested_by',
@@ -104,8 +104,8 @@ export const commandColumns = [
 ] as const
 
 export const commandRow = z.strictObject({
-  id: z.int(),
   session_id: z.string(),
+  number: z.int(),
   kind: z.enum(commandKinds),
   force: z.boolean(),
   requested_by: z.string(),
@@ -118,8 +118,8 @@ export const commandRow = z.strictObject({
 
 export function toCommand(row: z.infer<typeof commandRow>): Command {
   return {
-    id: row.id,
     sessionId: row.session_id as SessionId,
+    number: row.number,
     kind: row.kind,
     force: row.force,
     requestedBy: row.requested_by,
@@ -130,6 +130,21 @@ export function toCommand(row: z.infer<typeof commandRow>): Command {
     finishedAtUs: row.finished_at,
   }
 }
+
+export const accountColumns = ['uid', 'os_user', 'retired', 'bound_at'] as const
+
+export const accountRow = z.strictObject({
+  uid: z.int(),
+  os_user: z.string().nullable(),
+  retired: z.boolean(),
+  bound_at: time,
+} satisfies Record<(typeof accountColumns)[number], z.ZodType>)
+
+export function toAccount(row: z.infer<typeof accountRow>): BoundAccount {
+  return { uid: row.uid, osUser: row.os_user, retired: row.retired, boundAtUs: row.bound_at }
+}
+
+export const countRow = z.strictObject({ count: z.int() })
 
 export const seqRow = z.strictObject({ seq: z.int() })
 

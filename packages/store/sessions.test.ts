@@ -99,6 +99,31 @@ for (const engineName of engineNames) {
       assert.deepEqual(await store.sessions.listLive('another-host'), [])
     })
 
+    test("a person's live sessions are counted on each host by itself, and those of others are not", async () => {
+      const create = async (host: string, person = 'alice') =>
+        (await store.sessions.create(newSession({ host, owner: { person, uid: 1000, osUser: 'alice' } }))).id
+      assert.equal(await store.sessions.countLive('count-host', 'alice'), 0)
+      await create('count-host')
+      const [running, lost, ended] = [
+        await create('count-host'),
+        await create('count-host'),
+        await create('count-host'),
+      ]
+      await create('count-host', 'bob')
+      await create('count-elsewhere')
+      await store.sessions.markRunning(running, 1)
+      await store.sessions.markLost(lost, 1)
+      await store.sessions.end(ended, { kind: 'exited', code: 0 }, 1)
+      const count = (host: string, person: string) => store.sessions.countLive(host, person)
+      assert.equal(await count('count-host', 'alice'), 2)
+      assert.equal(await count('count-host', 'bob'), 1)
+      assert.equal(await count('count-elsewhere', 'alice'), 1)
+      assert.equal(await count('count-elsewhere', 'bob'), 0)
+      assert.equal(await count('count-host', 'Alice'), 0)
+      await store.sessions.markRunning(lost, 2)
+      assert.equal(await count('count-host', 'alice'), 3)
+    })
+
     test('times are exact to the microsecond', async () => {
       await fc.assert(
         fc.asyncProperty(fc.maxSafeNat(), fc.constantFrom(0, 1, 999_999, maxTime, maxTime - 1), async (any, edge) => {

@@ -1,7 +1,7 @@
 // What a value must be for both engines to keep it unchanged. PostgreSQL's text holds no NUL (PostgreSQL 8.3) and UTF-8
 // has no lone surrogates, so the store refuses both at its door, before either engine could refuse, cut or replace them.
 
-import type { NewCommand, NewSession, SessionQuery } from './contract.ts'
+import type { BoundAccount, NewCommand, NewSession, SessionQuery } from './contract.ts'
 
 const maxNameLength = 255
 
@@ -32,6 +32,11 @@ export function requireHost(host: string): void {
 
 export function requireNewCommand(command: NewCommand): void {
   requireText(command.requestedBy, "the command's requester", maxNameLength)
+}
+
+export function requireAccount(host: string, { osUser }: Pick<BoundAccount, 'osUser'>): void {
+  requireText(host, "the account's host", maxNameLength)
+  if (osUser !== null) requireText(osUser, "the account's name", maxNameLength)
 }
 
 /** Whether any session could match at all: none holds such text. */

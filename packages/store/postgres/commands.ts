@@ -1,5 +1,5 @@
-// Commands in PostgreSQL. Whoever enqueues or takes holds the session's row first: ids are then in the order of the commits,
-// and of several takers the next one sees what the one before took.
+// Commands in PostgreSQL. Whoever enqueues or takes holds the session's row first: numbers are then without a gap and in the
+// order of the commits, and of several takers the next one sees what the one before took.
 
 import type { Command } from '@teleclaude/core/command.ts'
 import type { SessionId } from '@teleclaude/core/session.ts'
@@ -28,8 +28,9 @@ export function enqueueCommand(db: DatabasePool, command: NewCommand): Promise<C
   return db.transaction(async (transaction) => {
     await lockSession(transaction, sessionId)
     return transaction.one(sql.type(row)`
-      INSERT INTO commands (session_id, kind, force, requested_by, created_at, expires_at)
-      VALUES (${sessionId}, ${kind}, ${force}, ${requestedBy}, ${timeValue(createdAtUs)}, ${timeValue(expiresAtUs)})
+      INSERT INTO commands (session_id, number, kind, force, requested_by, created_at, expires_at)
+      VALUES (${sessionId}, (SELECT coalesce(max(number), 0) + 1 FROM commands WHERE session_id = ${sessionId}),
+        ${kind}, ${force}, ${requestedBy}, ${timeValue(createdAtUs)}, ${timeValue(expiresAtUs)})
       RETURNING ${columns}`)
   })
 }
@@ -42,8 +43,8 @@ export function takeCommand(db: DatabasePool, id: SessionId, atUs: number): Prom
       WHERE session_id = ${id} AND state = 'queued' AND expires_at <= ${timeValue(atUs)}`)
     return transaction.maybeOne(sql.type(row)`
       UPDATE commands SET state = 'delivered', delivered_at = ${timeValue(atUs)}
-      WHERE state = 'queued' AND id = (
-        SELECT id FROM commands WHERE session_id = ${id} AND state = 'queued' ORDER BY id LIMIT 1
+      WHERE session_id = ${id} AND state = 'queued' AND number = (
+        SELECT min(number) FROM commands WHERE session_id = ${id} AND state = 'queued'
       )
       RETURNING ${columns}`)
   })
@@ -51,13 +52,14 @@ export function takeCommand(db: DatabasePool, id: SessionId, atUs: number): Prom
 
 export async function finishCommand(
   db: CommonQueryMethods,
-  commandId: number,
+  id: SessionId,
+  number: number,
   { state, reason, atUs }: { readonly state: 'done' | 'failed'; readonly reason: string | null; readonly atUs: number },
 ): Promise<boolean> {
   if (reason !== null) requireText(reason, "the command's reason")
   const { rowCount } = await db.query(sql.type(noRow)`
     UPDATE commands SET state = ${state}, reason = ${reason}, finished_at = ${timeValue(atUs)}
-    WHERE id = ${commandId} AND state = 'delivered'`)
+    WHERE session_id = ${id} AND number = ${number} AND state = 'delivered'`)
   return rowCount === 1
 }
 
@@ -70,5 +72,5 @@ export async function expireCommands(db: CommonQueryMethods, atUs: number): Prom
 
 export function listCommands(db: CommonQueryMethods, id: SessionId, limit: number): Promise<readonly Command[]> {
   return db.any(sql.type(row)`
-    SELECT ${columns} FROM commands WHERE session_id = ${id} ORDER BY id DESC LIMIT ${limit}`)
+    SELECT ${columns} FROM commands WHERE session_id = ${id} ORDER BY number DESC LIMIT ${limit}`)
 }

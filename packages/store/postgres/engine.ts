@@ -7,6 +7,7 @@ import type { InstanceLock, Store } from '../contract.ts'
 import type { Engine } from '../engine.ts'
 import { createGate } from '../gate.ts'
 import { compareMigrations, requireCurrent } from '../migrations.ts'
+import { bindAccount, listAccounts, rebindAccount } from './accounts.ts'
 import { appendAudit, headSeq, moveCursor, readAudit, readCursor, tryTampering } from './audit.ts'
 import { listenForAudit } from './audit-hints.ts'
 import { enqueueCommand, expireCommands, finishCommand, listCommands, takeCommand } from './commands.ts'
@@ -15,6 +16,7 @@ import { acquireLock } from './lock.ts'
 import { applyMigrations, readApplied } from './migrate.ts'
 import { applyPrivileges, readPrivilegeState } from './privileges.ts'
 import {
+  countLiveSessions,
   createSession,
   endSession,
   findSession,
@@ -60,6 +62,7 @@ function createPostgresStore(pool: DatabasePool, server: Server, lock: InstanceL
       markRunning: (id, atUs) => run(() => markSessionRunning(pool, id, atUs)),
       markLost: (id, atUs) => run(() => markSessionLost(pool, id, atUs)),
       end: (id, exit, atUs) => run(() => endSession(pool, id, exit, atUs)),
+      countLive: (host, person) => run(() => countLiveSessions(pool, host, person)),
       listLive: (host) => run(() => listLiveSessions(pool, host)),
     },
     transcripts: {
@@ -70,7 +73,7 @@ function createPostgresStore(pool: DatabasePool, server: Server, lock: InstanceL
     commands: {
       enqueue: (command) => run(() => enqueueCommand(pool, command)),
       take: (id, atUs) => run(() => takeCommand(pool, id, atUs)),
-      finish: (commandId, outcome) => run(() => finishCommand(pool, commandId, outcome)),
+      finish: (id, number, outcome) => run(() => finishCommand(pool, id, number, outcome)),
       expire: (atUs) => run(() => expireCommands(pool, atUs)),
       list: (id, limit) => run(() => listCommands(pool, id, limit)),
     },
@@ -81,6 +84,11 @@ function createPostgresStore(pool: DatabasePool, server: Server, lock: InstanceL
       readCursor: (host, sink) => run(() => readCursor(pool, host, sink)),
       moveCursor: (host, sink, seq) => run(() => moveCursor(pool, host, sink, seq)),
       tryTampering: (host) => run(() => tryTampering(server, host)),
+    },
+    accounts: {
+      list: (host) => run(() => listAccounts(pool, host)),
+      bind: (host, account) => run(() => bindAccount(pool, host, account)),
+      rebind: (host, account) => run(() => rebindAccount(pool, host, account)),
     },
     ping: () =>
       run(async () => {

@@ -103,6 +103,7 @@ describe('the role of the api', () => {
     'sessions.find': ({ sessions }) => sessions.find(id),
     'sessions.list': ({ sessions }) => sessions.list({ scope: { kind: 'all' }, limit: 1 }),
     'sessions.markRunning': ({ sessions }) => sessions.markRunning(id, 1_700_000_000_000_002),
+    'sessions.countLive': ({ sessions }) => sessions.countLive('testhost', 'alice'),
     'sessions.listLive': ({ sessions }) => sessions.listLive('testhost'),
     'transcripts.append': ({ transcripts }) =>
       transcripts.append([{ sessionId: id, chunks: [chunk], atUs: 1_700_000_000_000_003 }]),
@@ -120,7 +121,7 @@ describe('the role of the api', () => {
     'commands.take': ({ commands }) => commands.take(id, 1_700_000_000_000_005),
     'commands.finish': async ({ commands }) => {
       const [command] = await commands.list(id, 1)
-      return commands.finish(command?.id ?? 0, { state: 'done', reason: null, atUs: 1_700_000_000_000_006 })
+      return commands.finish(id, command?.number ?? 0, { state: 'done', reason: null, atUs: 1_700_000_000_000_006 })
     },
     'commands.expire': ({ commands }) => commands.expire(1_700_000_000_000_007),
     'commands.list': ({ commands }) => commands.list(id, 1),
@@ -130,6 +131,11 @@ describe('the role of the api', () => {
     'audit.headSeq': ({ audit }) => audit.headSeq('testhost'),
     'audit.read': ({ audit }) => audit.read('testhost', { afterSeq: 0, limit: 1 }),
     'audit.tryTampering': ({ audit }) => audit.tryTampering('testhost'),
+    'accounts.bind': ({ accounts }) =>
+      accounts.bind('testhost', { uid: 1000, osUser: 'alice', boundAtUs: 1_700_000_000_000_011 }),
+    'accounts.rebind': ({ accounts }) =>
+      accounts.rebind('testhost', { uid: 1001, osUser: 'alice', boundAtUs: 1_700_000_000_000_012 }),
+    'accounts.list': ({ accounts }) => accounts.list('testhost'),
     ping: (store) => store.ping(),
   }
   /** These are the auditor's. */
@@ -150,6 +156,10 @@ describe('the role of the api', () => {
     assert.equal(results['commands.finish'], true)
     assert.equal(results['sessions.end'], true)
     assert.deepEqual(results['audit.tryTampering'], [])
+    assert.deepEqual(results['accounts.list'], [
+      { uid: 1000, osUser: 'alice', retired: true, boundAtUs: 1_700_000_000_000_011 },
+      { uid: 1001, osUser: 'alice', retired: false, boundAtUs: 1_700_000_000_000_012 },
+    ])
     await assert.rejects(store.audit.moveCursor('testhost', 'file', 1))
     await store.close()
   })
@@ -185,7 +195,12 @@ const attempts: Readonly<Record<string, (table: string, column: string) => strin
 }
 /** UPDATE brings the right to lock a table along (PostgreSQL manual, LOCK). */
 const impliedBy: Readonly<Record<string, string>> = { LOCK: 'UPDATE' }
-const updatable: Readonly<Record<string, string>> = { sessions: 'title', commands: 'reason', transcript_chunks: 'kind' }
+const updatable: Readonly<Record<string, string>> = {
+  sessions: 'title',
+  commands: 'reason',
+  transcript_chunks: 'kind',
+  accounts: 'os_user',
+}
 
 const elsewhere = [
   'CREATE TABLE mine (id integer)',
@@ -273,8 +288,8 @@ describe('what is too much is found, and taken back by applying again', () => {
     ["everybody's schema", 'GRANT CREATE ON SCHEMA public TO PUBLIC', /PUBLIC has CREATE on SCHEMA public/],
     [
       'a right on a sequence',
-      'GRANT USAGE ON SEQUENCE commands_id_seq TO teleclaude_api',
-      /on SEQUENCE commands_id_seq/,
+      'GRANT USAGE ON SEQUENCE sessions_ordinal_seq TO teleclaude_api',
+      /on SEQUENCE sessions_ordinal_seq/,
     ],
     ['a function of everybody', 'GRANT EXECUTE ON FUNCTION refuse_audit_change() TO PUBLIC', /EXECUTE on ROUTINE/],
     ['a trigger that is off', 'ALTER TABLE audit_entries DISABLE TRIGGER ALL', /trigger audit_entries_stay/],

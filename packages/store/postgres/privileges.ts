@@ -20,6 +20,7 @@ export const privileges: Readonly<Record<string, Readonly<Record<string, readonl
     commands: ['SELECT', 'INSERT', 'UPDATE'],
     audit_heads: ['SELECT', 'INSERT', 'UPDATE'],
     audit_entries: ['SELECT', 'INSERT'],
+    accounts: ['SELECT', 'INSERT', 'UPDATE'],
   },
   teleclaude_auditor: {
     teleclaude_migrations: ['SELECT'],

@@ -10,7 +10,7 @@ import {
 import { type CommonQueryMethods, sql } from 'slonik'
 import { z } from 'zod'
 import type { NewSession, SessionQuery } from '../contract.ts'
-import { sessionColumns, sessionRow, toSession } from '../rows.ts'
+import { countRow, sessionColumns, sessionRow, toSession } from '../rows.ts'
 import { canMatch, idRange, isSelective, requireNewSession, requireText } from '../values.ts'
 import { timeValue } from './connection.ts'
 
@@ -103,11 +103,22 @@ export async function endSession(
 
 const idRow = z.strictObject({ id: z.string() }).transform((found) => found.id as SessionId)
 
+const live = sql.join(
+  liveStatuses.map((status) => sql.literalValue(status)),
+  sql.fragment`, `,
+)
+
+export function countLiveStatement(host: string, person: string) {
+  return sql.type(countRow)`
+    SELECT count(*) AS count FROM sessions WHERE owner_person = ${person} AND status IN (${live}) AND host = ${host}`
+}
+
+export async function countLiveSessions(db: CommonQueryMethods, host: string, person: string): Promise<number> {
+  const { count } = await db.one(countLiveStatement(host, person))
+  return count
+}
+
 export function listLiveSessions(db: CommonQueryMethods, host: string): Promise<readonly SessionId[]> {
-  const live = sql.join(
-    liveStatuses.map((status) => sql.literalValue(status)),
-    sql.fragment`, `,
-  )
   return db.any(sql.type(idRow)`
     SELECT id FROM sessions WHERE host = ${host} AND status IN (${live}) ORDER BY ordinal`)
 }

@@ -1,52 +1,54 @@
-// Commands in SQLite. One writer at a time makes "taken at most once" a matter of one transaction.
+// Commands in SQLite. One writer at a time makes numbers without a gap, and "taken at most once", a matter of one transaction.
 
 import type { Command } from '@teleclaude/core/command.ts'
 import type { SessionId } from '@teleclaude/core/session.ts'
-import { z } from 'zod'
 import type { NewCommand } from '../contract.ts'
 import { commandColumns, commandRow, expiredReason, toCommand } from '../rows.ts'
 import { requireNewCommand, requireText } from '../values.ts'
-import type { Connection } from './connection.ts'
+import { booleanColumn, type Connection } from './connection.ts'
 
 const columns = commandColumns.join(', ')
-const forceColumn = z.union([z.literal(0), z.literal(1)]).transform((force) => force === 1)
-const row = commandRow.extend({ force: forceColumn }).transform(toCommand)
+const row = commandRow.extend({ force: booleanColumn }).transform(toCommand)
 
 export function enqueueCommand(connection: Connection, command: NewCommand): Command {
   requireNewCommand(command)
   const { sessionId, kind, force, requestedBy, createdAtUs, expiresAtUs } = command
   const insert = connection.prepare(`
-    INSERT INTO commands (session_id, kind, force, requested_by, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)
+    INSERT INTO commands (session_id, number, kind, force, requested_by, created_at, expires_at)
+    VALUES (?, (SELECT coalesce(max(number), 0) + 1 FROM commands WHERE session_id = ?), ?, ?, ?, ?, ?)
     RETURNING ${columns}`)
   return connection.write(() =>
-    row.parse(insert.get(sessionId, kind, force ? 1 : 0, requestedBy, createdAtUs, expiresAtUs)),
+    row.parse(insert.get(sessionId, sessionId, kind, force ? 1 : 0, requestedBy, createdAtUs, expiresAtUs)),
   )
 }
 
 export function takeCommand(connection: Connection, id: SessionId, atUs: number): Command | null {
+  // INDEXED BY: the primary key would go over all that the session ever got.
   const expire = connection.prepare(`
-    UPDATE commands SET state = 'expired', reason = ?, finished_at = ?
+    UPDATE commands INDEXED BY commands_queued SET state = 'expired', reason = ?, finished_at = ?
     WHERE session_id = ? AND state = 'queued' AND expires_at <= ?`)
   const take = connection.prepare(`
     UPDATE commands SET state = 'delivered', delivered_at = ?
-    WHERE id = (SELECT id FROM commands WHERE session_id = ? AND state = 'queued' ORDER BY id LIMIT 1)
+    WHERE session_id = ? AND number = (SELECT min(number) FROM commands WHERE session_id = ? AND state = 'queued')
     RETURNING ${columns}`)
   const taken = connection.write(() => {
     expire.run(expiredReason, atUs, id, atUs)
-    return take.get(atUs, id)
+    return take.get(atUs, id, id)
   })
   return taken === undefined ? null : row.parse(taken)
 }
 
 export function finishCommand(
   connection: Connection,
-  commandId: number,
+  id: SessionId,
+  number: number,
   { state, reason, atUs }: { readonly state: 'done' | 'failed'; readonly reason: string | null; readonly atUs: number },
 ): boolean {
   if (reason !== null) requireText(reason, "the command's reason")
   const update = connection.prepare(`
-    UPDATE commands SET state = ?, reason = ?, finished_at = ? WHERE id = ? AND state = 'delivered'`)
-  return connection.write(() => update.run(state, reason, atUs, commandId)).changes === 1
+    UPDATE commands SET state = ?, reason = ?, finished_at = ?
+    WHERE session_id = ? AND number = ? AND state = 'delivered'`)
+  return connection.write(() => update.run(state, reason, atUs, id, number)).changes === 1
 }
 
 export function expireCommands(connection: Connection, atUs: number): number {
@@ -56,6 +58,6 @@ export function expireCommands(connection: Connection, atUs: number): number {
 }
 
 export function listCommands(connection: Connection, id: SessionId, limit: number): readonly Command[] {
-  const select = connection.prepare(`SELECT ${columns} FROM commands WHERE session_id = ? ORDER BY id DESC LIMIT ?`)
+  const select = connection.prepare(`SELECT ${columns} FROM commands WHERE session_id = ? ORDER BY number DESC LIMIT ?`)
   return select.all(id, limit).map((found) => row.parse(found))
 }

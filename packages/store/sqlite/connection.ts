@@ -2,6 +2,7 @@
 
 import { chmodSync, closeSync, existsSync, openSync, statSync } from 'node:fs'
 import Database from 'better-sqlite3'
+import { z } from 'zod'
 import { StoreError } from '../contract.ts'
 
 const busyTimeoutMs = 5000
@@ -76,6 +77,9 @@ export function writeTransaction<T>(db: Database.Database, operation: () => T): 
     if (db.inTransaction) db.exec('ROLLBACK')
   }
 }
+
+/** SQLite has no booleans. */
+export const booleanColumn = z.union([z.literal(0), z.literal(1)]).transform((value) => value === 1)
 
 const notWritable = ['SQLITE_FULL', 'SQLITE_READONLY', 'SQLITE_CANTOPEN', 'SQLITE_PERM', 'SQLITE_AUTH']
 const notADatabase = ['SQLITE_NOTADB', 'SQLITE_CORRUPT', 'SQLITE_FORMAT']

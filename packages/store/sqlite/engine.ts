@@ -5,12 +5,14 @@ import { type InstanceLock, type Store, StoreError } from '../contract.ts'
 import type { Engine } from '../engine.ts'
 import { createGate } from '../gate.ts'
 import { compareMigrations, requireCurrent } from '../migrations.ts'
+import { bindAccount, listAccounts, rebindAccount } from './accounts.ts'
 import { appendAudit, headSeq, moveCursor, readAudit, readCursor, tryTampering } from './audit.ts'
 import { enqueueCommand, expireCommands, finishCommand, listCommands, takeCommand } from './commands.ts'
 import { type Connection, describeFile, openConnection, translateError } from './connection.ts'
 import { acquireLock } from './lock.ts'
 import { applyMigrations, readApplied } from './migrate.ts'
 import {
+  countLiveSessions,
   createSession,
   endSession,
   findSession,
@@ -72,6 +74,7 @@ export function createSqliteStore(connection: Connection, where: string, lock: I
       markRunning: (id, atUs) => run(() => markSessionRunning(connection, id, atUs)),
       markLost: (id, atUs) => run(() => markSessionLost(connection, id, atUs)),
       end: (id, exit, atUs) => run(() => endSession(connection, id, exit, atUs)),
+      countLive: (host, person) => run(() => countLiveSessions(connection, host, person)),
       listLive: (host) => run(() => listLiveSessions(connection, host)),
     },
     transcripts: {
@@ -82,7 +85,7 @@ export function createSqliteStore(connection: Connection, where: string, lock: I
     commands: {
       enqueue: (command) => run(() => enqueueCommand(connection, command)),
       take: (id, atUs) => run(() => takeCommand(connection, id, atUs)),
-      finish: (commandId, outcome) => run(() => finishCommand(connection, commandId, outcome)),
+      finish: (id, number, outcome) => run(() => finishCommand(connection, id, number, outcome)),
       expire: (atUs) => run(() => expireCommands(connection, atUs)),
       list: (id, limit) => run(() => listCommands(connection, id, limit)),
     },
@@ -93,6 +96,11 @@ export function createSqliteStore(connection: Connection, where: string, lock: I
       readCursor: (host, sink) => run(() => readCursor(connection, host, sink)),
       moveCursor: (host, sink, seq) => run(() => moveCursor(connection, host, sink, seq)),
       tryTampering: (host) => run(() => tryTampering(connection, host)),
+    },
+    accounts: {
+      list: (host) => run(() => listAccounts(connection, host)),
+      bind: (host, account) => run(() => bindAccount(connection, host, account)),
+      rebind: (host, account) => run(() => rebindAccount(connection, host, account)),
     },
     ping: () =>
       run(() => {

@@ -9,7 +9,7 @@ import {
 } from '@teleclaude/core/session.ts'
 import { z } from 'zod'
 import type { NewSession, SessionQuery } from '../contract.ts'
-import { sessionColumns, sessionRow, toSession } from '../rows.ts'
+import { countRow, sessionColumns, sessionRow, toSession } from '../rows.ts'
 import { canMatch, idRange, isSelective, requireNewSession } from '../values.ts'
 import type { Connection } from './connection.ts'
 
@@ -128,8 +128,18 @@ export function endSession(connection: Connection, id: SessionId, exit: SessionE
 
 const idRow = z.strictObject({ id: z.string() }).transform((found) => found.id as SessionId)
 
+const live = liveStatuses.map((status) => `'${status}'`).join(', ')
+
+/** Takes the person and the host. */
+export const countLiveStatement = `
+  SELECT count(*) AS count FROM sessions INDEXED BY sessions_by_person
+  WHERE owner_person = ? AND status IN (${live}) AND host = ?`
+
+export function countLiveSessions(connection: Connection, host: string, person: string): number {
+  return countRow.parse(connection.prepare(countLiveStatement).get(person, host)).count
+}
+
 export function listLiveSessions(connection: Connection, host: string): readonly SessionId[] {
-  const live = liveStatuses.map((status) => `'${status}'`).join(', ')
   const select = connection.prepare(`SELECT id FROM sessions WHERE host = ? AND status IN (${live}) ORDER BY ordinal`)
   return select.all(host).map((found) => idRow.parse(found))
 }
