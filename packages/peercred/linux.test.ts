@@ -16,6 +16,16 @@ test('a ucred is read in the machine’s byte order, wherever it lies in memory'
   assert.deepEqual(parseUcred(shifted), { pid: 4711, uid: 3_000_000_000, gid: 100 })
 })
 
+test('a pid of 0, for a process of another PID namespace, is no reason to refuse; one below is no pid', () => {
+  assert.deepEqual(parseUcred(native(0, 1000, 100)), { pid: 0, uid: 1000, gid: 100 })
+  assert.throws(() => parseUcred(native(0xffff_ffff, 1000, 100)), { code: 'malformed' })
+})
+
+test('a ucred of nobody, as a socket without a peer has it, is refused', () => {
+  const { uid } = parseUcred(native(0, 0xffff_ffff, 0xffff_ffff))
+  assert.throws(() => refuseUnmapped(uid, 65_534), { code: 'unmapped-uid' })
+})
+
 test('a ucred of any other length is refused', () => {
   for (const length of [0, 4, 8, 11, 13, 16]) {
     assert.throws(() => parseUcred(new Uint8Array(length)), { name: 'PeerError', code: 'malformed' })

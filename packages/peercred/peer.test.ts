@@ -11,7 +11,10 @@ import { PeerError } from './peer-error.ts'
 
 const isRoot = process.getuid?.() === 0
 const isLinux = process.platform === 'linux'
-const canMakeUserNamespaces = isRoot && isLinux && spawnSync('unshare', ['-U', 'true']).status === 0
+const canMake = (...namespaces: string[]) =>
+  isRoot && isLinux && spawnSync('unshare', [...namespaces, 'true']).status === 0
+const canMakeUserNamespaces = canMake('-U')
+const canMakePidNamespaces = canMake('--pid', '--fork')
 
 const ownUid = process.getuid?.() ?? -1
 const ownGid = process.getgid?.() ?? -1
@@ -125,6 +128,15 @@ if (isRoot) {
 }
 
 if (isRoot && isLinux) {
+  test('as many groups as fit into the first buffer are read, and one more, and one less', async (t) => {
+    const listening = await listen(t)
+    for (const count of [1, 63, 64, 65]) {
+      const groups = Array.from({ length: count }, (_, index) => 20_000 + index)
+      const [socket] = await accept(t, listening, { uid: 12_345, gid: 23_456, groups })
+      assert.deepEqual(readPeer(socket).groups, groups)
+    }
+  })
+
   test('hundreds of groups are all read, and the next peer has none of them', async (t) => {
     const listening = await listen(t)
     const groups = Array.from({ length: 300 }, (_, index) => 20_000 + index)
@@ -157,36 +169,46 @@ if (isRoot && isLinux) {
   })
 }
 
-if (canMakeUserNamespaces) {
-  /** Prints what `readPeer` makes of the first connection. */
-  const reader = (path: string) => `
+/** What `readPeer` makes, in namespaces of its own, of a user who connects from outside of them. */
+async function readInside(t: TestContext, namespaces: readonly string[]): Promise<string> {
+  const directory = mkdtempSync(join(tmpdir(), 'teleclaude-'))
+  chmodSync(directory, 0o755)
+  t.after(() => rmSync(directory, { recursive: true }))
+  const path = join(directory, 's')
+  const reader = `
     import { createServer } from 'node:net'
     import { readPeer } from ${JSON.stringify(new URL('./peer.ts', import.meta.url).href)}
     const server = createServer((socket) => {
-      try { console.log(readPeer(socket).uid) } catch (error) { console.log(error.code) }
+      try { console.log(JSON.stringify(readPeer(socket))) } catch (error) { console.log(error.code) }
       process.exit()
     })
     server.listen({ path: ${JSON.stringify(path)}, readableAll: true, writableAll: true }, () => console.log('listening'))`
-
-  test('a reader whose user namespace does not map the peer refuses it', async (t) => {
-    const directory = mkdtempSync(join(tmpdir(), 'teleclaude-'))
-    chmodSync(directory, 0o755)
-    t.after(() => rmSync(directory, { recursive: true }))
-    const path = join(directory, 's')
-    const command = [process.execPath, '--input-type=module', '-e', reader(path)]
-    const inside = spawn('unshare', ['-U', '--map-root-user', ...command], { stdio: ['ignore', 'pipe', 'inherit'] })
-    t.after(() => inside.kill())
-    let answer = ''
-    let peer: ChildProcess | undefined
-    t.after(() => peer?.kill())
-    for await (const text of inside.stdout.setEncoding('utf8')) {
-      answer += text
-      if (answer === 'listening\n') {
-        const script = connectAs(path, { uid: 12_345, gid: 23_456, groups: [] })
-        peer = spawn(process.execPath, ['-e', script], { stdio: ['pipe', 'inherit', 'inherit'] })
-      }
+  const command = [process.execPath, '--input-type=module', '-e', reader]
+  const inside = spawn('unshare', [...namespaces, ...command], { stdio: ['ignore', 'pipe', 'inherit'] })
+  t.after(() => inside.kill())
+  let answer = ''
+  let peer: ChildProcess | undefined
+  t.after(() => peer?.kill())
+  for await (const text of inside.stdout.setEncoding('utf8')) {
+    answer += text
+    if (answer === 'listening\n') {
+      const script = connectAs(path, { uid: 12_345, gid: 23_456, groups: [5] })
+      peer = spawn(process.execPath, ['-e', script], { stdio: ['pipe', 'inherit', 'inherit'] })
     }
-    assert.equal(answer, 'listening\nunmapped-uid\n')
+  }
+  return answer.replace('listening\n', '').trim()
+}
+
+if (canMakePidNamespaces) {
+  test('a peer whose process has no number here has the pid 0, and is who it is all the same', async (t) => {
+    const peer = await readInside(t, ['--pid', '--fork', '--kill-child'])
+    assert.deepEqual(JSON.parse(peer), { uid: 12_345, gid: 23_456, groups: [5], pid: 0 })
+  })
+}
+
+if (canMakeUserNamespaces) {
+  test('a reader whose user namespace does not map the peer refuses it', async (t) => {
+    assert.equal(await readInside(t, ['-U', '--map-root-user']), 'unmapped-uid')
   })
 
   test('a user namespace does not change who its maker is', async (t) => {

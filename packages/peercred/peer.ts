@@ -11,7 +11,11 @@ import { PeerError } from './peer-error.ts'
  *  On the connecting side, it tells who listens.
  *  @throws PeerError: the connection must be refused then. */
 export function readPeer(socket: Socket): PeerCredentials {
-  const fd = fileDescriptor(socket)
+  return readPeerOfDescriptor(fileDescriptor(socket))
+}
+
+/** The same of a connected socket's descriptor. @throws PeerError */
+export function readPeerOfDescriptor(fd: number): PeerCredentials {
   switch (process.platform) {
     case 'linux':
       return readLinuxPeer(fd)
