@@ -56,17 +56,17 @@ people:
 groups:
   - gid: 1100
     role: contributor
-accounts: { role: member }
+accounts: { role: contributor }
 notice: Hello.
 `)
   assert.deepEqual(config, {
     people: {
       people: [
-        { name: 'alice', role: 'admin', osUsernames: ['alice', 'alice-dev'], osUids: [] },
-        { name: 'bob', role: 'newcomer', osUsernames: ['1002'], osUids: [1002] },
+        { name: 'alice', role: 'admin', osUsernames: ['alice', 'alice-dev'], osUids: [], rule: 'people.alice' },
+        { name: 'bob', role: 'newcomer', osUsernames: ['1002'], osUids: [1002], rule: 'people.bob' },
       ],
       groups: [{ gid: 1100, role: 'contributor' }],
-      accounts: { role: 'member', minUid: 1000 },
+      accounts: { role: 'contributor', minUid: 1000, maxUid: 60_000 },
     },
     notice: 'Hello.',
   })
@@ -124,6 +124,22 @@ test('what two people, or two groups, both claim is refused, beside other faults
     ],
   )
   assert.ok(said.some((line) => line.includes('people[5].os_user is no key that is known here; did you mean')))
+})
+
+test('a group that gives less than a rule after it is warned of: groups can be left behind', () => {
+  const warned = (text: string) =>
+    read(text).warnings.map((warning) => `${'key' in warning ? warning.key : ''} ${warning.problem}`)
+  assert.deepEqual(
+    warned('groups: [{ gid: 7, role: newcomer }, { gid: 8, role: member }, { gid: 9, role: newcomer }]\n'),
+    ['groups[0] gives less than groups[1]: whoever drops group 7, as a user namespace lets them, gets that'],
+  )
+  assert.deepEqual(warned('groups: [{ gid: 7, role: newcomer }]\naccounts: { role: contributor }\n'), [
+    'groups[0] gives less than accounts: whoever drops group 7, as a user namespace lets them, gets that',
+  ])
+  assert.deepEqual(
+    warned('groups: [{ gid: 7, role: admin }, { gid: 8, role: member }]\naccounts: { role: member }\n'),
+    [],
+  )
 })
 
 test('what YAML offers beyond a configuration’s needs is refused', () => {

@@ -2,6 +2,7 @@
 // would be allowed. All that is wrong is said at once, each with its place.
 
 import type { Stats } from 'node:fs'
+import { roles } from '@teleclaude/core/role.ts'
 import { z } from 'zod'
 import { ConfigError, type ConfigFault, inFileOrder } from './config-error.ts'
 import type { Mode } from './layout.ts'
@@ -66,13 +67,35 @@ function parseFound(file: string, mode: Mode, { text, stats }: ConfigFile): Pars
     yaml.faults.length > 0
       ? yaml.faults
       : [...findFaults(yaml, fileSchemas[mode]), ...(mode === 'system' ? findClashes(yaml) : [])]
-  return { yaml, faults: faults.toSorted(inFileOrder), warnings: findOpenDoor(file, stats) }
+  return {
+    yaml,
+    faults: faults.toSorted(inFileOrder),
+    warnings: [...findOpenDoor(file, stats), ...(mode === 'system' ? findWeakGroups(yaml) : [])],
+  }
 }
 
 function findOpenDoor(file: string, { mode }: Stats): readonly ConfigFault[] {
   if ((mode & 0o022) === 0) return []
   const problem = `can be changed by others than its owner (mode ${(mode & 0o7777).toString(8).padStart(4, '0')})`
   return [{ file, line: 1, column: 1, key: '', problem, mend: `close it: chmod go-w ${shellQuote(file)}` }]
+}
+
+/** Groups give a role and can't take one away: who has subordinate gids (subgid(5)) can leave a group behind in a user namespace
+ *  of theirs (setgroups(2)), and is then what the rest of the rules make of them. */
+function findWeakGroups(yaml: Yaml): readonly ConfigFault[] {
+  const parsed = systemSchema.safeParse(yaml.value ?? {}).data
+  if (parsed === undefined) return []
+  const roleOf = (index: number) => roles.indexOf(parsed.groups[index]?.role ?? 'public')
+  return parsed.groups.flatMap(({ gid }, index) => {
+    const later = parsed.groups.findIndex((_, other) => other > index && roleOf(other) > roleOf(index))
+    const isWeaker = later !== -1 || roles.indexOf(parsed.accounts?.role ?? 'public') > roleOf(index)
+    if (!isWeaker) return []
+    const stronger = later === -1 ? 'accounts' : `groups[${later}]`
+    const problem = `gives less than ${stronger}: whoever drops group ${gid}, as a user namespace lets them, gets that`
+    return [
+      { ...yaml.place(['groups', index]), problem, mend: 'let the rules go from the strongest role to the weakest' },
+    ]
+  })
 }
 
 const items = z.array(z.unknown()).catch([])

@@ -7,3 +7,11 @@ export const logLevel = 'info'
 
 /** Lets go of a session, which goes on. */
 export const detachKey = 'ctrl-\\ d'
+
+/** What one user may have of a service of the whole machine. */
+export const limits = {
+  connections: 320,
+  requestsPerSecond: 100,
+  streams: 256,
+  sessions: { newcomer: 5, contributor: 20, member: 50, admin: 100 },
+} as const

@@ -2,12 +2,13 @@
 // All of it or none: whatever is wrong is thrown at once, each with its place.
 
 import { hostname } from 'node:os'
-import type { People } from '@teleclaude/core/people.ts'
+import type { GrantedRole, People } from '@teleclaude/core/people.ts'
+import type { z } from 'zod'
 import { databaseUrlSchema, transportProblems } from './database-url.ts'
-import { auditNotice, logLevel as defaultLogLevel } from './defaults.ts'
+import { auditNotice, limits as defaultLimits, logLevel as defaultLogLevel } from './defaults.ts'
 import { type ConfigSources, Layers, type Loaded } from './layers.ts'
 import type { LogLevel } from './log-level.ts'
-import { absolutePath, systemSchema } from './schema/system.ts'
+import { absolutePath, limitKeys, sessionLimitKeys, systemSchema } from './schema/system.ts'
 import { Secret } from './secret.ts'
 
 type Common = { readonly host: string; readonly logLevel: LogLevel }
@@ -17,6 +18,16 @@ export type Deployment = Common & {
   readonly databaseUrl: Secret
   readonly auditDirectory: string | null
 }
+/** What one user may have of the service. */
+export type UsageLimits = {
+  /** Open at the same time, by uid. */
+  readonly connections: number
+  readonly requestsPerSecond: number
+  /** WebSockets and streamed answers that are open at the same time, by uid. */
+  readonly streams: number
+  /** Live at the same time, by person. */
+  readonly sessions: Readonly<Record<GrantedRole, number>>
+}
 export type SystemConfig = Common & {
   readonly databaseUrl: Secret
   /** Shown at the start of every session, before anything is recorded. */
@@ -24,6 +35,7 @@ export type SystemConfig = Common & {
   readonly people: People
   /** Who is an admin without being among the people, by uid. */
   readonly adminUid: number | null
+  readonly limits: UsageLimits
 }
 export type SingleUserConfig = Common & {
   /** Null: SQLite. */
@@ -38,8 +50,9 @@ export function loadSystemConfig(sources: ConfigSources): Loaded<SystemConfig> {
   const notice = readNotice(layers)
   const adminUid = layers.pick('admin_uid', uid, null, toNumber)
   const people = readPeople(layers)
+  const limits = readLimits(layers)
   const databaseUrl = layers.require('database.url', readDatabaseUrl(layers))
-  return layers.finish({ ...common, notice, databaseUrl, adminUid, people })
+  return layers.finish({ ...common, notice, databaseUrl, adminUid, people, limits })
 }
 
 /** @throws ConfigError */
@@ -99,8 +112,33 @@ function readPeople(layers: Layers): People {
       role,
       osUsernames: os_username ?? [],
       osUids: os_uid ?? [],
+      rule: `people.${name}`,
     })),
     groups: parsed.groups,
-    accounts: parsed.accounts ? { role: parsed.accounts.role, minUid: parsed.accounts.min_uid } : null,
+    accounts: toAccountsRule(parsed.accounts ?? null),
+  }
+}
+
+function toAccountsRule(written: z.output<typeof systemSchema>['accounts'] | null): People['accounts'] {
+  return written ? { role: written.role, minUid: written.min_uid, maxUid: written.max_uid } : null
+}
+
+function readLimits(layers: Layers): UsageLimits {
+  const sessions = (role: GrantedRole) =>
+    layers.pick(`limits.sessions.${role}`, sessionLimitKeys[role].unwrap(), defaultLimits.sessions[role])
+  return {
+    connections: layers.pick('limits.connections', limitKeys.connections.unwrap(), defaultLimits.connections),
+    requestsPerSecond: layers.pick(
+      'limits.requests_per_second',
+      limitKeys.requests_per_second.unwrap(),
+      defaultLimits.requestsPerSecond,
+    ),
+    streams: layers.pick('limits.streams', limitKeys.streams.unwrap(), defaultLimits.streams),
+    sessions: {
+      newcomer: sessions('newcomer'),
+      contributor: sessions('contributor'),
+      member: sessions('member'),
+      admin: sessions('admin'),
+    },
   }
 }

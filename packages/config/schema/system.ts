@@ -5,6 +5,7 @@ import type { GrantedRole } from '@teleclaude/core/people.ts'
 import { roles } from '@teleclaude/core/role.ts'
 import { z } from 'zod'
 import { databaseUrlSchema, hasPassword } from '../database-url.ts'
+import { limits } from '../defaults.ts'
 import { logLevels } from '../log-level.ts'
 import { key, legacy, noGroup, says } from './facts.ts'
 import { secretReference } from './secrets.ts'
@@ -81,6 +82,11 @@ const accountsSchema = z.strictObject(
       description: "Accounts below this uid are the system's own and nobody's.",
       mend: 'write a number, or take it away for 1000',
     }),
+    max_uid: key(id().default(60_000), {
+      description:
+        "Accounts above this uid are nobody's: services and containers get theirs up there (login.defs(5), UID_MAX). A directory service may give greater ones to people. Default: 60000.",
+      mend: 'write a number, or take it away for 60000',
+    }),
   },
   noGroup,
 )
@@ -108,6 +114,56 @@ export const absolutePath = z
   .string(says('is not text'))
   .regex(/^(?!~)/, 'begins with ~, which nobody expands here')
   .regex(/^\/[^\p{C}]{0,4095}$/u, 'is no absolute path')
+
+const amount = (least: number, most: number) =>
+  z.int(says('is no whole number')).min(least, `is below ${least}`).max(most, `is above ${most}`)
+const amountKey = (least: number, most: number, fallback: number, description: string) =>
+  key(amount(least, most).optional(), {
+    description: `${description} Default: ${fallback}.`,
+    mend: `write a whole number from ${least} to ${most}, or take it away for ${fallback}`,
+    applies: 'live',
+  })
+const sessionsOf = (who: GrantedRole) =>
+  amountKey(
+    0,
+    10_000,
+    limits.sessions[who],
+    `How many live sessions a person who is ${who} may have on this host; with 0, none can be started.`,
+  )
+
+export const sessionLimitKeys = {
+  newcomer: sessionsOf('newcomer'),
+  contributor: sessionsOf('contributor'),
+  member: sessionsOf('member'),
+  admin: sessionsOf('admin'),
+} satisfies Record<GrantedRole, z.ZodType>
+export const limitKeys = {
+  connections: amountKey(
+    4,
+    2_000,
+    limits.connections,
+    'How many connections of one uid may be open at the same time. Uids that nobody has used the service with, as somebody, share twice that among them.',
+  ),
+  requests_per_second: amountKey(
+    1,
+    10_000,
+    limits.requestsPerSecond,
+    'How many requests of one uid are served in a second, after a pause twice as many at once; those beyond wait for up to a second. A new connection with its first request counts as one, and each 16 KiB of a body as one more. Uids that nobody has used the service with, as somebody, share twice that among them.',
+  ),
+  streams: amountKey(
+    1,
+    2_000,
+    limits.streams,
+    'How many WebSockets and transcripts of one uid may be open at the same time. Each session that runs has one, and each terminal that shows one.',
+  ),
+  sessions: z.strictObject(sessionLimitKeys, noGroup).nullish(),
+}
+const limitsSchema = z
+  .strictObject(limitKeys, noGroup)
+  .refine(({ streams = 0, connections = limits.connections }) => streams <= connections, {
+    path: ['streams'],
+    error: `is above limits.connections (${limits.connections} where it is not set), and each stream is a connection`,
+  })
 
 export const deploymentKeys = {
   host: key(hostSchema.optional(), {
@@ -186,6 +242,7 @@ const systemKeys = {
     mend: 'write role and min_uid below it, or take it away',
     applies: 'live',
   }),
+  limits: limitsSchema.nullish(),
   legacy,
 }
 
