@@ -41,7 +41,7 @@ export type ApplianceOptions = {
 }
 
 /** Ready when the engine has started it: what it is up to by then is the test's to wait for. */
-const started = {
+export const started = {
   async waitUntilReady() {
     // Nothing to wait for.
   },

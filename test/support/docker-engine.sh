@@ -1,6 +1,7 @@
 #!/bin/sh
-# A Docker engine of the tests' own: docker-engine.sh DATA_ROOT DIRECTORY LOG. Its socket is DIRECTORY/docker.sock; it
-# prints `ready`. It ends when standard input closes, by whatever death of the caller, and all that it made outside
+# A Docker engine of the tests' own: docker-engine.sh DATA_ROOT DIRECTORY LOG [FIRST_ID]. Its socket is
+# DIRECTORY/docker.sock; it prints `ready`. With FIRST_ID, its containers are in user namespaces, where 0 is that uid and gid
+# of the machine. It ends when standard input closes, by whatever death of the caller, and all that it made outside
 # DATA_ROOT goes with it, DIRECTORY included.
 #
 # What it mounts is in a mount namespace of its own and so can't outlive it; an engine, a containerd and settings that the
@@ -10,6 +11,7 @@ set -eu
 
 data=$1
 directory=$2
+first_id=${4-}
 socket=unix://$directory/docker.sock
 exec 2>"$3"
 trap '' INT HUP TERM
@@ -49,6 +51,18 @@ for hidden in /etc/docker /run/containerd /run/docker; do
   if mkdir "$hidden" 2>/dev/null; then made="$made $hidden"; fi
 done
 
+# The engine finds the range by an account, for which any will do that every system has. Mounted over the machine's files.
+new=
+if [ -n "$first_id" ]; then
+  for kind in subuid subgid; do
+    echo "daemon:$first_id:65536" >"$directory/$kind"
+    if [ ! -e /etc/$kind ]; then
+      : >/etc/$kind
+      new="$new /etc/$kind"
+    fi
+  done
+fi
+
 # shellcheck disable=SC2317 # by the trap
 clean_up() {
   firewall -D || :
@@ -56,6 +70,8 @@ clean_up() {
   echo "$forwarding" >/proc/sys/net/ipv4/ip_forward
   # shellcheck disable=SC2086 # a list of words
   [ -z "$made" ] || rmdir $made
+  # shellcheck disable=SC2086 # a list of words
+  rm -f $new
   rm -rf "$directory"
 }
 trap clean_up EXIT
@@ -66,8 +82,9 @@ firewall -I
 
 # shellcheck disable=SC2016 # for the inner shell
 in_namespace='for hidden in /etc/docker /run/containerd /run/docker; do mount -t tmpfs tmpfs "$hidden" || exit; done
+for ranges in "$0"/sub[ug]id; do [ ! -e "$ranges" ] || mount --bind "$ranges" "/etc/${ranges##*/}" || exit; done
 exec dockerd "$@"'
-unshare --mount --propagation slave sh -c "$in_namespace" sh \
+unshare --mount --propagation slave sh -c "$in_namespace" "$directory" ${first_id:+--userns-remap daemon:daemon} \
   --host "$socket" --data-root "$data" --exec-root "$directory/exec" --pidfile "$directory/pid" \
   --bridge "$bridge" --iptables=false --ip-masq=false \
   --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent "/$bridge" --log-level warn </dev/null >&2 &

@@ -3,7 +3,7 @@
 
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -50,21 +50,54 @@ export function composeCommands(): readonly (readonly [string, ...string[]])[] {
   return commands.filter(([command, ...args]) => ask(command, ...args, 'version') !== null)
 }
 
+type StartedEngine = DockerEngine & { readonly host: string }
+
+/** One more engine, without any image, whose containers are in user namespaces: 0 in them is `firstId` here. It is gone with all
+ *  that it has when it is disposed of, and no docker command finds it by itself.
+ *  @throws Error where there is none to be had */
+export function startRemappedEngine(firstId: number, say: (line: string) => void): Promise<StartedEngine> {
+  return launchEngine(say, { name: 'docker-remapped', firstId })
+}
+
+/** Whether an engine of one's own can be started here. */
+export function canStartEngine(): boolean {
+  return process.getuid?.() === 0 && missingTools().length === 0
+}
+
+function missingTools(): readonly string[] {
+  return ['docker', 'dockerd', 'flock', 'ip', 'iptables', 'unshare'].filter((tool) => findOnPath(tool).length === 0)
+}
+
 async function startEngine(say: (line: string) => void): Promise<DockerEngine> {
-  const missing = ['docker', 'dockerd', 'flock', 'ip', 'iptables', 'unshare'].filter(
-    (tool) => findOnPath(tool).length === 0,
-  )
+  const engine = await launchEngine(say, { name: 'docker', data: join(root, '.runtime/docker') })
+  process.env.DOCKER_HOST = engine.host
+  return engine
+}
+
+type EngineOptions = {
+  /** Of its log. */
+  readonly name: string
+  /** What outlives it; else nothing does. */
+  readonly data?: string
+  readonly firstId?: number
+}
+
+async function launchEngine(say: (line: string) => void, options: EngineOptions): Promise<StartedEngine> {
+  const missing = missingTools()
   if (missing.length > 0) throw new Error(`cannot start a Docker engine: ${missing.join(', ')} missing; ${whatToDo}`)
   if (process.getuid?.() !== 0) throw new Error(`cannot start a Docker engine: only root may; ${whatToDo}`)
 
   // Short: containerd's socket in it has to have a path of less than 108 bytes.
   const directory = mkdtempSync('/tmp/teleclaude-docker-')
-  const log = join(root, '.runtime/docker-engine.log')
+  // Whoever is root in its containers has to get to what it keeps for them.
+  if (options.firstId !== undefined) chmodSync(directory, 0o711)
+  const { name, data = join(directory, 'data'), firstId = '' } = options
+  const log = join(root, `.runtime/${name}-engine.log`)
   mkdirSync(join(root, '.runtime'), { recursive: true })
   say(`Starting a Docker engine (its log: ${log}) ...`)
   const script = join(import.meta.dirname, 'docker-engine.sh')
   // In a session of its own, because Ctrl-C is for whoever runs the tests: the engine hears of it by its standard input.
-  const guardian = spawn('/bin/sh', [script, join(root, '.runtime/docker'), directory, log], {
+  const guardian = spawn('/bin/sh', [script, data, directory, log, `${firstId}`], {
     detached: true,
     stdio: ['pipe', 'pipe', 'inherit'],
   })
@@ -77,8 +110,8 @@ async function startEngine(say: (line: string) => void): Promise<DockerEngine> {
   lines.on('close', () => resolve(false))
   if (!(await isReady)) throw new Error(`cannot start a Docker engine; ${whatToDo}. It said:\n${readLog()}`)
 
-  process.env.DOCKER_HOST = `unix://${directory}/docker.sock`
   return {
+    host: `unix://${directory}/docker.sock`,
     readLog,
     async [Symbol.asyncDispose]() {
       guardian.stdin.end()

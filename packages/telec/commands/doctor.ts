@@ -9,14 +9,28 @@ import { checkDaemon } from '../doctor/daemon.ts'
 import { type Finding, ok } from '../doctor/finding.ts'
 import { checkCommandPath, checkMachine } from '../doctor/machine.ts'
 import { checkRunnerState, checkState, settingsCheck } from '../doctor/state.ts'
-import { exitCodes } from '../failure.ts'
+import { exitCodes, Failure } from '../failure.ts'
 import { wantsColourOn } from '../preferences.ts'
 import type { ServiceOptions } from '../service.ts'
 
 const styles = { ok: 'green', warn: 'yellow', fail: 'red' } as const
 
+type DoctorOptions = ServiceOptions & { readonly json: boolean; readonly isolation: boolean }
+
 /** Returns the exit code: 0 where nothing failed. */
-export async function doctor(options: { readonly socket?: string; readonly json: boolean }): Promise<number> {
+export async function doctor(options: DoctorOptions): Promise<number> {
+  const findings = await (options.isolation ? examineIsolation(options) : examine(options))
+  const failed = findings.filter((finding) => finding.state === 'fail')
+  process.stdout.write(
+    options.json
+      ? `${JSON.stringify({ ok: failed.length === 0, findings })}\n`
+      : format(findings, await wantsColourAnyway(options)),
+  )
+  if (failed.length === 0) return 0
+  return failed.some((finding) => finding.check === settingsCheck) ? exitCodes.config : exitCodes.unavailable
+}
+
+async function examine(options: ServiceOptions): Promise<readonly Finding[]> {
   const home = homedir()
   const layout = singleUserLayout(home)
   const found = findSocket({ flag: options.socket, env: process.env, home })
@@ -29,15 +43,19 @@ export async function doctor(options: { readonly socket?: string; readonly json:
     'mode',
     `${daemon.isSystem ? 'system' : 'single-user'} mode: the socket is ${found.path} (${found.origin})`,
   )
-  const findings = [...machine, mode, ...state, ...daemon.findings]
-  const failed = findings.filter((finding) => finding.state === 'fail')
-  process.stdout.write(
-    options.json
-      ? `${JSON.stringify({ ok: failed.length === 0, findings })}\n`
-      : format(findings, await wantsColourAnyway(options)),
-  )
-  if (failed.length === 0) return 0
-  return failed.some((finding) => finding.check === settingsCheck) ? exitCodes.config : exitCodes.unavailable
+  return [...machine, mode, ...state, ...daemon.findings]
+}
+
+/** @throws Failure for everybody but root */
+async function examineIsolation(options: ServiceOptions): Promise<readonly Finding[]> {
+  if (process.getuid?.() !== 0) {
+    const what = 'cannot show isolation: it takes root to become somebody else'
+    throw new Failure(exitCodes.notPermitted, `${what}\nRun it as root: sudo telec doctor --isolation`)
+  }
+  const home = homedir()
+  const found = findSocket({ flag: options.socket, env: process.env, home })
+  const { checkInstallationIsolation } = await import('../doctor/isolation/isolation.ts')
+  return checkInstallationIsolation(found, singleUserLayout(home))
 }
 
 /** A personal file that is wrong is something to say, and no reason to say nothing. */

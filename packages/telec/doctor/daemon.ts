@@ -5,6 +5,7 @@ import { once } from 'node:events'
 import { lstatSync } from 'node:fs'
 import { Agent, type IncomingMessage, request } from 'node:http'
 import { createConnection, type Socket } from 'node:net'
+import { dirname, join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { readVersion } from '@teleclaude/api/version.ts'
 import { type FoundSocket, type Layout, maxSocketPathBytes, systemLayout } from '@teleclaude/config/layout.ts'
@@ -24,14 +25,9 @@ export type DaemonFindings = { readonly isSystem: boolean; readonly findings: re
 /** `isSystem`: that it is the service of the whole machine, as far as is known. */
 export async function checkDaemon(found: FoundSocket, layout: Layout): Promise<DaemonFindings> {
   const isSystem = found.path === systemLayout(process.platform).socket
-  const fault = checkSocketFile(found, layout)
-  if (fault !== null) return { isSystem, findings: [fault] }
-  const socket = createConnection(found.path)
-  try {
-    await once(socket, 'connect')
-  } catch (error) {
-    return { isSystem, findings: [explainConnection(found, layout, error)] }
-  }
+  const reached = await connectTo(found, layout)
+  if ('fault' in reached) return { isSystem, findings: [reached.fault] }
+  const { socket } = reached
   const finding = ok('socket', `${found.path} answers (chosen by: ${found.origin})`)
   try {
     const identity = checkIdentity(socket, found)
@@ -40,12 +36,31 @@ export async function checkDaemon(found: FoundSocket, layout: Layout): Promise<D
     const readiness = await checkReadiness(get, found, layout)
     const who = whoamiSchema.safeParse(await get('/v1/whoami').catch(reason)).data
     if (!isSystem && who?.mode !== 'system') return { isSystem, findings: [finding, identity, ...readiness] }
-    const outside = [checkRunDirectory(found.path, listenerUid(socket)), await checkDatabaseLogin(found.path)]
+    const outside = [
+      checkRunDirectory(found.path, listenerUid(socket)),
+      await checkDatabaseLogin(join(dirname(found.path), 'postgres')),
+    ]
     const inside =
       who === undefined ? [] : [describeCaller(who), ...describeSafeguards(await get('/v1/safeguards').catch(reason))]
     return { isSystem: true, findings: [finding, identity, ...readiness, ...outside, ...inside] }
   } finally {
     socket.destroy()
+  }
+}
+
+/** The connected socket, or what keeps it from being one. */
+export async function connectTo(
+  found: FoundSocket,
+  layout: Layout,
+): Promise<{ readonly socket: Socket } | { readonly fault: Finding }> {
+  const fault = checkSocketFile(found, layout)
+  if (fault !== null) return { fault }
+  const socket = createConnection(found.path)
+  try {
+    await once(socket, 'connect')
+    return { socket }
+  } catch (error) {
+    return { fault: explainConnection(found, layout, error) }
   }
 }
 

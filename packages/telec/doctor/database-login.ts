@@ -1,7 +1,7 @@
-// Tries what the caller must not be able to do: to log in to the service's own PostgreSQL, past the service.
+// Tries what no user must be able to do: to log in to the service's own PostgreSQL, past the service.
 
 import { createConnection } from 'node:net'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { shellQuote } from '@teleclaude/config/shell-quote.ts'
 import { type Finding, fail, ok, reason, warn } from './finding.ts'
 
@@ -12,25 +12,26 @@ const databaseRoles = ['teleclaude_api', 'teleclaude_owner']
 /** invalid_authorization_specification: peer authentication does not know the caller (PostgreSQL manual, appendix A). */
 const refused = '28000'
 
-/** @param socketPath the service's, beside which its database has a directory */
-export async function checkDatabaseLogin(socketPath: string): Promise<Finding> {
-  const path = join(dirname(socketPath), 'postgres', '.s.PGSQL.5432')
-  const look = `ls -la ${shellQuote(dirname(path))}`
+/** @param directory of PostgreSQL's socket
+ *  @param who this process is, for the findings */
+export async function checkDatabaseLogin(directory: string, who = 'you'): Promise<Finding> {
+  const path = join(directory, '.s.PGSQL.5432')
+  const look = `ls -la ${shellQuote(directory)}`
   try {
     for (const role of databaseRoles) {
       const answer = await tryLogin(path, role)
       if (answer === 'let in') {
         const mend =
           'docker compose up -d --force-recreate postgres  # in the checkout of the appliance; its pg_hba.conf is not ours'
-        return fail(check, `DANGER: PostgreSQL at ${path} lets you in as ${role}`, mend)
+        return fail(check, `DANGER: PostgreSQL at ${path} lets ${who} in as ${role}`, mend)
       }
       if (answer !== refused)
         return warn(check, `PostgreSQL at ${path} answers ${role} with ${answer}, not ${refused}`, look)
     }
-    return ok(check, `PostgreSQL at ${path} refuses you`)
+    return ok(check, `PostgreSQL at ${path} refuses ${who}`)
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? error.code : undefined
-    if (code === 'EACCES' || code === 'EPERM') return ok(check, `PostgreSQL at ${path} is closed to you`)
+    if (code === 'EACCES' || code === 'EPERM') return ok(check, `PostgreSQL at ${path} is closed to ${who}`)
     if (code === 'ENOENT' || code === 'ENOTDIR')
       return ok(check, `no PostgreSQL is at ${path}: the service has another database`)
     return warn(check, `cannot try to log in at ${path}: ${reason(error)}`, look)

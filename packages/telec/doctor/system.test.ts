@@ -113,7 +113,7 @@ if (process.getuid?.() === 0) {
       chmodSync(database, 0o700)
       t.after(() => openDoorway(postgres))
       const { find } = await examine(t, stranger, place.socket)
-      assert.match(find('person', 'warn'), /does not know you: no person has os_uid 54003/)
+      assert.match(find('person', 'warn'), /you are nobody here: no person has os_uid 54003/)
       assert.match(find('audit-log', 'warn'), /does not know you/)
       assert.match(find('database-login', 'ok'), /closed to you/)
       rmSync(join(dirname(place.socket), 'postgres'))

@@ -39,10 +39,10 @@ export function checkRunDirectory(socketPath: string, serviceUid: number | null)
   }
 }
 
-export function describeCaller({ person, role, because }: Whoami): Finding {
+export function describeCaller({ person, role, because, refusal }: Whoami): Finding {
   const check = 'person'
   if (person !== null) return ok(check, `you are ${person}, ${role} (${because})`)
-  return warn(check, `the service does not know you: ${because}`, 'ask an admin to add you to its people (config.yml)')
+  return warn(check, `you are nobody here: ${because}`, refusal ?? 'ask an admin to add you to its people (config.yml)')
 }
 
 /** @param answer that of /v1/safeguards */
