@@ -151,7 +151,9 @@ test('Ctrl-Z stops a job of the shell inside, which lists it and brings it back'
   await using terminal = await Terminal.open(own)
   await terminal.enter(`telec run -- env PS1='inside> ' bash --norc; echo "code=$?"`)
   await terminal.until(/^inside>$/m)
-  await terminal.enter('cat')
+  // What is typed while the shell still has the terminal in its own mode ends no line for cat.
+  await terminal.enter('echo up; cat')
+  await terminal.until(/^up$/m)
   await terminal.enter('one')
   await terminal.until(/^one\none$/m)
   await terminal.press('C-z')
