@@ -3,6 +3,7 @@
 
 import { z } from 'zod'
 import { commandKinds, commandStates } from './command.ts'
+import { actions } from './policy.ts'
 import { roles } from './role.ts'
 import { maxTitleLength, sessionStatuses } from './session.ts'
 import { maxTerminalCells } from './transcript.ts'
@@ -56,6 +57,8 @@ export const sessionViewSchema = z.strictObject({
   id: sessionIdSchema,
   host: z.string(),
   owner: z.strictObject({ person: z.string(), uid: z.int(), osUser: z.string() }),
+  /** Whether that is the caller. */
+  own: z.boolean(),
   project: z.string(),
   agent: z.string().nullable(),
   title: z.string(),
@@ -89,8 +92,11 @@ export const sessionListQuerySchema = z.strictObject({
     .regex(/^[0-9a-f-]{1,36}$/, 'must be the beginning of a session id')
     .optional(),
   project: z.string().min(1).max(maxPathLength).optional(),
+  /** Whose, by person; for who sees those of others. */
+  person: text(256).min(1).optional(),
   status: z.enum([...sessionStatuses, 'live']).optional(),
-  cursor: z.string().max(64).optional(),
+  /** The id of the last session of the page before. */
+  cursor: sessionIdSchema.optional(),
   limit: limit.default(50),
 })
 export type SessionListQuery = z.input<typeof sessionListQuerySchema>
@@ -110,7 +116,8 @@ export const newCommandSchema = z.strictObject({
 export type NewCommandRequest = z.input<typeof newCommandSchema>
 
 export const commandViewSchema = z.strictObject({
-  id: z.int(),
+  /** 1, 2, 3 ... within the session, in the order of delivery. */
+  number: z.int(),
   kind: z.enum(commandKinds),
   force: z.boolean(),
   requestedBy: z.string(),
@@ -134,6 +141,17 @@ export const transcriptQuerySchema = z.strictObject({
 })
 export type TranscriptQuery = z.input<typeof transcriptQuerySchema>
 
+const explanationStepSchema = z.strictObject({
+  step: z.enum(['kernel', 'account', 'binding', 'rule', 'role']),
+  /** For people to read. */
+  says: z.string(),
+  /** FILE:LINE, or a variable's name; null where no file says it. */
+  place: z.string().nullable(),
+})
+export type ExplanationStep = z.infer<typeof explanationStepSchema>
+
+export const whoamiQuerySchema = z.strictObject({ explain: z.enum(['0', '1']).default('0') })
+
 export const whoamiSchema = z.strictObject({
   uid: z.int(),
   gid: z.int(),
@@ -146,8 +164,66 @@ export const whoamiSchema = z.strictObject({
   mode: z.enum(['single-user', 'system']),
   /** The rule that made the caller this person, with this role. */
   because: z.string(),
+  /** What somebody who is `public` is told: why, and what to do next. Null for everybody else. */
+  refusal: z.string().nullable(),
+  /** Step by step, where that was asked for. */
+  explanation: z.array(explanationStepSchema).nullable(),
 })
 export type Whoami = z.infer<typeof whoamiSchema>
+
+export const permissionQuerySchema = z.strictObject({
+  action: z.enum(actions),
+  /** The session that it is about; for most actions there is one. */
+  session: z.string().max(64).optional(),
+})
+export type PermissionQuery = z.input<typeof permissionQuerySchema>
+
+/** What the service would answer somebody, without doing it. */
+export const permissionSchema = z.strictObject({
+  /** Null where the account is nobody's. */
+  person: z.string().nullable(),
+  role: z.enum(roles),
+  because: z.string(),
+  /** Of the rule that makes them that: FILE:LINE, or a variable's name. */
+  place: z.string().nullable(),
+  action: z.enum(actions),
+  session: z.string().nullable(),
+  allow: z.boolean(),
+  /** Why not; null where they may. */
+  reason: z.string().nullable(),
+  /** The code of the problem that they get. */
+  code: z.enum(['not-permitted', 'not-found']).nullable(),
+})
+export type Permission = z.infer<typeof permissionSchema>
+
+/** An account of this machine, as it is and as it was when the service first saw it as somebody. */
+export const accountViewSchema = z.strictObject({
+  uid: z.int(),
+  /** Its name now; null where it has none. */
+  osUser: z.string().nullable(),
+  /** What was first seen under this uid, or else under this name. */
+  bound: z.strictObject({ uid: z.int(), osUser: z.string().nullable(), at: time }).nullable(),
+  /** It is another account than that: it has nothing of the former one's until an admin binds it anew. */
+  quarantined: z.boolean(),
+  /** Whom the rules make of it, quarantine aside, at its next login. */
+  person: z.string().nullable(),
+  role: z.enum(roles),
+  because: z.string(),
+  /** Of the rule: FILE:LINE, or a variable's name. */
+  place: z.string().nullable(),
+})
+export type AccountView = z.infer<typeof accountViewSchema>
+
+export const accountListSchema = z.strictObject({ accounts: z.array(accountViewSchema) })
+export type AccountList = z.infer<typeof accountListSchema>
+
+export const rebindSchema = z.strictObject({
+  /** The name of an account, or a uid. */
+  account: text(256).min(1),
+  /** Only say what it would be. */
+  dryRun: z.boolean().default(false),
+})
+export type RebindRequest = z.input<typeof rebindSchema>
 
 export const readinessSchema = z.strictObject({
   status: z.enum(['ready', 'unavailable']),

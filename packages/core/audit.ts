@@ -17,6 +17,9 @@ export const auditActions = [
   'session.lost',
   'session.stopped',
   'request.denied',
+  'account.bound',
+  'account.rebound',
+  'stream.closed',
 ] as const
 export type AuditAction = (typeof auditActions)[number]
 

@@ -22,4 +22,8 @@ export type Caller = {
   readonly role: Role
   /** The rule that says so, for people to read. */
   readonly because: string
+  /** The configuration's key of that rule, or null where no rule names them. */
+  readonly rule: string | null
+  /** What somebody who is `public` is told: why, and what to do next. */
+  readonly refusal: string
 }

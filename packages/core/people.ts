@@ -1,7 +1,7 @@
 // From what the kernel says of a caller to a person and a role, by the rules of the system's configuration. Pure: the
 // account name of the uid is looked up by whoever asks.
 
-import type { PeerCredentials } from './caller.ts'
+import type { Caller, PeerCredentials } from './caller.ts'
 import type { Role } from './role.ts'
 
 export type GrantedRole = Exclude<Role, 'public'>
@@ -12,6 +12,8 @@ export type Person = {
   readonly role: GrantedRole
   readonly osUsernames: readonly string[]
   readonly osUids: readonly number[]
+  /** The configuration's key that says so. */
+  readonly rule: string
 }
 
 /** Everybody in a group of the kernel's is somebody, under the name of their account. */
@@ -21,28 +23,29 @@ export type People = {
   readonly people: readonly Person[]
   /** In this order: the first that matches counts. */
   readonly groups: readonly GroupGrant[]
-  /** Everybody with an account of this machine from `minUid` on, under its name. Null: nobody who is not named. */
-  readonly accounts: { readonly role: GrantedRole; readonly minUid: number } | null
+  /** Everybody with an account of this machine from `minUid` to `maxUid`, under its name. Null: nobody who is not named. */
+  readonly accounts: { readonly role: GrantedRole; readonly minUid: number; readonly maxUid: number } | null
 }
 
-export type Resolution = {
-  readonly person: string | null
-  readonly role: Role
-  /** The rule that said so, for people to read. */
-  readonly because: string
+export type Resolution = Pick<Caller, 'person' | 'role' | 'because' | 'rule' | 'refusal'>
+
+const unknown = 'this service does not know you: an admin has to add you to its people'
+
+export function nobody(because: string, refusal = unknown): Resolution {
+  return { person: null, role: 'public', because, rule: null, refusal }
 }
 
-function nobody(because: string): Resolution {
-  return { person: null, role: 'public', because }
+function somebody(person: string, role: GrantedRole, rule: string, because: string): Resolution {
+  return { person, role, because, rule, refusal: unknown }
 }
 
 /** `osUser`: the account name of the credentials' uid, or null where it has none. Unknown is never more than `public`, and
  *  uid 0 is somebody only where `people` names it. */
 export function resolvePerson(rules: People, peer: PeerCredentials, osUser: string | null): Resolution {
-  for (const { name, role, osUsernames, osUids } of rules.people) {
-    if (osUids.includes(peer.uid)) return { person: name, role, because: `people: ${name} has os_uid ${peer.uid}` }
+  for (const { name, role, osUsernames, osUids, rule } of rules.people) {
+    if (osUids.includes(peer.uid)) return somebody(name, role, rule, `people: ${name} has os_uid ${peer.uid}`)
     if (osUser !== null && osUsernames.includes(osUser)) {
-      return { person: name, role, because: `people: ${name} has os_username ${osUser}` }
+      return somebody(name, role, rule, `people: ${name} has os_username ${osUser}`)
     }
   }
   if (osUser === null) return nobody(`no person has os_uid ${peer.uid}, and that uid has no account on this machine`)
@@ -52,14 +55,13 @@ export function resolvePerson(rules: People, peer: PeerCredentials, osUser: stri
     return nobody(`the account ${osUser} is called like a person whom it does not belong to`)
   }
   for (const { gid, role } of rules.groups) {
-    if (peer.gid === gid || peer.groups.includes(gid)) return { person: osUser, role, because: `groups: gid ${gid}` }
-  }
-  if (rules.accounts !== null && peer.uid >= rules.accounts.minUid) {
-    return {
-      person: osUser,
-      role: rules.accounts.role,
-      because: `accounts: every account from uid ${rules.accounts.minUid}`,
+    if (peer.gid === gid || peer.groups.includes(gid)) {
+      return somebody(osUser, role, `groups.${gid}`, `groups: everybody in group ${gid}`)
     }
+  }
+  if (rules.accounts !== null && peer.uid >= rules.accounts.minUid && peer.uid <= rules.accounts.maxUid) {
+    const because = `accounts: every account with a uid from ${rules.accounts.minUid} to ${rules.accounts.maxUid}`
+    return somebody(osUser, rules.accounts.role, 'accounts', because)
   }
   return nobody(`no rule of people, groups or accounts names ${osUser} (uid ${peer.uid})`)
 }
@@ -75,5 +77,5 @@ export function withAdmin(rules: People, uid: number, account: string | null): P
   // A person of that name who does not have this uid is another human.
   const isFree = account !== null && !people.some(({ name }) => name === account)
   const name = isFree ? account : `uid-${uid}`
-  return { ...rules, people: [...people, { name, role: 'admin', osUsernames: [], osUids: [uid] }] }
+  return { ...rules, people: [...people, { name, role: 'admin', osUsernames: [], osUids: [uid], rule: 'admin_uid' }] }
 }

@@ -8,6 +8,9 @@ export const actions = [
   'safeguards.read',
   'config.read',
   'config.reload',
+  'people.read',
+  'people.rebind',
+  'policy.explain',
   'session.create',
   'session.list',
   'session.read',
@@ -19,8 +22,14 @@ export const actions = [
 ] as const
 export type Action = (typeof actions)[number]
 
-/** What an action is about: the service itself, or one session as seen from the caller. */
-export type Resource = { readonly kind: 'service' } | { readonly kind: 'session'; readonly ownership: 'own' | 'other' }
+/** Whose something is, seen from the caller. */
+export type Ownership = 'own' | 'other'
+
+/** What an action is about: the service itself, or one person or session. */
+export type Resource =
+  | { readonly kind: 'service' }
+  | { readonly kind: 'person'; readonly ownership: Ownership }
+  | { readonly kind: 'session'; readonly ownership: Ownership }
 
 export type Decision =
   | { readonly allow: true }
@@ -29,32 +38,54 @@ export type Decision =
 
 const allow: Decision = { allow: true }
 
-const adminActions: readonly Action[] = ['config.read', 'config.reload']
+function deny(reason: string): Decision {
+  return { allow: false, hidden: false, reason }
+}
+
+/** Those that are about one session. */
+export const sessionActions = [
+  'session.read',
+  'session.stop',
+  'transcript.read',
+  'session.attach',
+  'session.drive',
+  'runner.connect',
+] as const satisfies readonly Action[]
+
+/** For everybody, and also while nothing else can be told. */
+export const openActions: readonly Action[] = ['health.read', 'whoami.read']
+const adminActions: readonly Action[] = ['config.read', 'config.reload', 'people.read', 'people.rebind']
+/** What an admin may do with a session of somebody else. The rest is content, and the owner's. */
+const metadataActions: readonly Action[] = ['session.read', 'session.stop']
+
+const notTheirs = 'this session belongs to somebody else'
 
 /** Decides from the caller and the resource alone, without I/O. Content (`transcript.read`, attach, drive) is the owner's. */
-export function decide(caller: Caller, action: Action, resource: Resource): Decision {
-  if (action === 'health.read' || action === 'whoami.read') return allow
-  if (caller.role === 'public' || caller.person === null) {
-    return {
-      allow: false,
-      hidden: false,
-      reason: 'this service does not know you: an admin has to add you to its people',
-    }
+export function decide(
+  caller: Pick<Caller, 'person' | 'role' | 'refusal'>,
+  action: Action,
+  resource: Resource,
+): Decision {
+  const { kind } = resource
+  const isOthers = kind !== 'service' && resource.ownership === 'other'
+  if (kind === 'service' && openActions.includes(action)) return allow
+  // Also for who is nobody: what they may do is no secret from themselves.
+  if (action === 'policy.explain' && kind === 'person' && !isOthers) return allow
+  if (caller.role === 'public' || caller.person === null) return deny(caller.refusal)
+  if (caller.role === 'admin') {
+    return kind !== 'session' || !isOthers || metadataActions.includes(action) ? allow : deny(notTheirs)
   }
-  if (adminActions.includes(action) && caller.role !== 'admin') {
-    return { allow: false, hidden: false, reason: 'this is for admins' }
-  }
-  if (resource.kind === 'service') return allow
-  if (resource.ownership === 'own') return allow
-  const isMetadata = action === 'session.read' || action === 'session.stop'
-  if (isMetadata && caller.role === 'admin') return allow
-  return { allow: false, hidden: caller.role !== 'admin', reason: 'this session belongs to somebody else' }
+  // Whatever is asked about it, or whether there is one could be told from the answer.
+  if (kind === 'session' && isOthers) return { allow: false, hidden: true, reason: notTheirs }
+  if (action === 'policy.explain') return deny('what others may do is for admins to ask')
+  if (adminActions.includes(action)) return deny('this is for admins')
+  return kind === 'person' && isOthers ? deny('this is about somebody else') : allow
 }
 
 /** Whose sessions the caller may see metadata of, as a person's name or everybody's. */
 export function visibleOwner(
-  caller: Caller,
+  caller: Pick<Caller, 'person' | 'role' | 'refusal'>,
 ): { readonly kind: 'all' } | { readonly kind: 'person'; readonly person: string } {
-  if (caller.role === 'admin') return { kind: 'all' }
+  if (decide(caller, 'session.read', { kind: 'session', ownership: 'other' }).allow) return { kind: 'all' }
   return { kind: 'person', person: caller.person ?? '' }
 }

@@ -7,11 +7,16 @@ export const problemCodes = {
   'not-permitted': 403,
   'not-found': 404,
   'method-not-allowed': 405,
+  'too-slow': 408,
   conflict: 409,
   config: 409,
+  'limit-reached': 409,
+  'length-required': 411,
   'too-large': 413,
   'unsupported-media-type': 415,
   invalid: 422,
+  'too-many-requests': 429,
+  'headers-too-large': 431,
   internal: 500,
   unavailable: 503,
 } as const
@@ -34,13 +39,16 @@ export class ProblemError extends Error {
   override readonly name = 'ProblemError'
   readonly code: ProblemCode
   readonly faults: readonly InputFault[] | undefined
+  /** When to try again, where that is known. */
+  readonly retryAfterS: number | undefined
   constructor(
     code: ProblemCode,
     detail: string,
-    options?: { readonly cause?: unknown; readonly faults?: readonly InputFault[] },
+    options?: { readonly cause?: unknown; readonly faults?: readonly InputFault[]; readonly retryAfterS?: number },
   ) {
     super(detail, options)
     this.code = code
     this.faults = options?.faults
+    this.retryAfterS = options?.retryAfterS
   }
 }

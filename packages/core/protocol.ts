@@ -7,6 +7,8 @@ export const viewerProtocol = 'teleclaude.viewer.v1'
 /** Why a connection was closed by the API, in the range RFC 6455 7.4.2 leaves to applications. */
 export const closeCodes = {
   protocolBroken: 4400,
+  /** The caller may not do this any more: their role or account changed. The reason says why. */
+  notPermitted: 4403,
   replaced: 4409,
   ended: 4410,
   restarting: 4503,

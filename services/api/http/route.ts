@@ -14,6 +14,7 @@ export type Answer =
   | { readonly status: 200; readonly contentType: string; readonly stream: AsyncIterable<string | Uint8Array> }
 
 type Asked = { readonly service: Service; readonly caller: Caller }
+type AskedOfPerson = Asked & { readonly name: string }
 type AskedOfSession = Asked & { readonly session: Session }
 type Streamed = AskedOfSession & { readonly socket: WebSocket }
 
@@ -26,6 +27,7 @@ type Handled<Context, Result> = {
 export type Route = Http &
   (
     | ({ readonly on: 'service' } & Handled<Asked, Answer>)
+    | ({ readonly on: 'person' } & Handled<AskedOfPerson, Answer>)
     | ({ readonly on: 'session' } & Handled<AskedOfSession, Answer>)
   )
 export type StreamRoute = {
@@ -55,6 +57,19 @@ export function serviceRoute<Query extends z.ZodType, Body extends z.ZodType>(
     path: route.path,
     action: route.action,
     prepare: preparer<Query, Body, Asked, Answer>(route),
+  }
+}
+
+/** A route whose path names a person, or an account, as `:person`: for themselves, and for who may ask about others. */
+export function personRoute<Query extends z.ZodType, Body extends z.ZodType>(
+  route: Http & Definition<Query, Body, AskedOfPerson, Answer>,
+): Route {
+  return {
+    on: 'person',
+    method: route.method,
+    path: route.path,
+    action: route.action,
+    prepare: preparer<Query, Body, AskedOfPerson, Answer>(route),
   }
 }
 

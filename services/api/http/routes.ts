@@ -4,8 +4,11 @@ import {
   newCommandSchema,
   newSessionSchema,
   noParametersSchema,
+  permissionQuerySchema,
+  rebindSchema,
   sessionListQuerySchema,
   transcriptQuerySchema,
+  whoamiQuerySchema,
 } from '@teleclaude/core/api.ts'
 import { attachQuerySchema } from '@teleclaude/core/link.ts'
 import { runnerProtocol, viewerProtocol } from '@teleclaude/core/protocol.ts'
@@ -13,19 +16,45 @@ import { z } from 'zod'
 import { readSafeguards } from '../audit/safeguards.ts'
 import { readConfig, reloadConfig } from '../configuration/routes.ts'
 import { readHealth, readReadiness } from '../health.ts'
+import { listAccounts, rebindAccount } from '../identity/people.ts'
+import { readPermission } from '../identity/permission.ts'
 import { readWhoami } from '../identity/whoami.ts'
 import { enqueueCommand, listCommands } from '../sessions/commands.ts'
 import { createSession, listSessions, readSession } from '../sessions/sessions.ts'
 import { attachViewer, connectRunner } from '../sessions/streams.ts'
 import { readTranscript } from '../sessions/transcripts.ts'
-import { type Route, type StreamRoute, serviceRoute, sessionRoute, sessionStream } from './route.ts'
+import { personRoute, type Route, type StreamRoute, serviceRoute, sessionRoute, sessionStream } from './route.ts'
 
 const nothing = { query: noParametersSchema, body: z.undefined() }
 
 export const routes: readonly Route[] = [
   serviceRoute({ method: 'get', path: '/healthz', action: 'health.read', ...nothing, handle: readHealth }),
   serviceRoute({ method: 'get', path: '/readyz', action: 'health.read', ...nothing, handle: readReadiness }),
-  serviceRoute({ method: 'get', path: '/v1/whoami', action: 'whoami.read', ...nothing, handle: readWhoami }),
+  serviceRoute({
+    method: 'get',
+    path: '/v1/whoami',
+    action: 'whoami.read',
+    query: whoamiQuerySchema,
+    body: z.undefined(),
+    handle: readWhoami,
+  }),
+  serviceRoute({ method: 'get', path: '/v1/people', action: 'people.read', ...nothing, handle: listAccounts }),
+  serviceRoute({
+    method: 'post',
+    path: '/v1/people/rebind',
+    action: 'people.rebind',
+    query: noParametersSchema,
+    body: rebindSchema,
+    handle: rebindAccount,
+  }),
+  personRoute({
+    method: 'get',
+    path: '/v1/people/:person/permission',
+    action: 'policy.explain',
+    query: permissionQuerySchema,
+    body: z.undefined(),
+    handle: readPermission,
+  }),
   serviceRoute({
     method: 'get',
     path: '/v1/safeguards',
