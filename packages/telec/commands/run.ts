@@ -22,6 +22,9 @@ import { attachTerminal } from '../terminal/attach.ts'
 import { parseDetachKey } from '../terminal/detach-key.ts'
 import { makeTitle } from '../title.ts'
 
+/** Time for an admin to notice a slip and to mend it. */
+const refusedGraceMs = 10 * 60_000
+
 export type RunOptions = ServiceOptions & {
   readonly detach?: true
   readonly title?: string
@@ -81,6 +84,7 @@ async function startRunner(
     sessionId: session.id,
     socketPath: client.socketPath,
     spoolDirectory: layout.spoolDir,
+    refusedGraceMs,
     ...program,
   }
   const report = await spawnDetached('./runner/main.ts', {

@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { homedir } from 'node:os'
 import { resolve } from 'node:path'
 import { pipeline } from 'node:stream/promises'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Client } from '@teleclaude/client/client.ts'
 import { shellQuote } from '@teleclaude/config/shell-quote.ts'
 import type { CommandView, SessionView } from '@teleclaude/core/api.ts'
@@ -11,7 +12,7 @@ import type { ToViewer } from '@teleclaude/core/link.ts'
 import { viewerProtocol } from '@teleclaude/core/protocol.ts'
 import { paint } from '@teleclaude/core/style.ts'
 import { type Column, renderTable } from '@teleclaude/core/table.ts'
-import { neutralise } from '@teleclaude/core/terminal-text.ts'
+import { neutralise, truncate } from '@teleclaude/core/terminal-text.ts'
 import { exitCodes, Failure } from '../failure.ts'
 import { age } from '../output/time.ts'
 import { wantsColourOn } from '../preferences.ts'
@@ -22,6 +23,7 @@ export type ListOptions = Output & {
   readonly all?: true
   readonly live?: true
   readonly project?: string
+  readonly person?: string
   readonly limit?: number
 }
 
@@ -29,8 +31,11 @@ const defaultLimit = 50
 const pageLimit = 200
 const shortestId = 8
 const stopPatienceMs = 15_000
+const pollMs = 100
+/** Columns of a name that a list has room for. */
+const maxBadgeName = 20
 const statusStyles = { starting: 'yellow', running: 'green', lost: 'red', ended: 'dim' } as const
-const fullId = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
+export const fullId = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
 
 export async function list(options: ListOptions): Promise<number> {
   const colour = await wantsColourFor(options)
@@ -39,7 +44,9 @@ export async function list(options: ListOptions): Promise<number> {
     printJson({ sessions, more })
     return 0
   }
-  if (sessions.length === 0) process.stdout.write('There are no sessions. Start one: telec run -- COMMAND\n')
+  if (sessions.length === 0 && options.person !== undefined) {
+    process.stdout.write(`There are no sessions of ${neutralise(options.person)} that you may see.\n`)
+  } else if (sessions.length === 0) process.stdout.write('There are no sessions. Start one: telec run -- COMMAND\n')
   else process.stdout.write(formatByProject(sessions, colour))
   if (more) process.stdout.write('There are more: --all shows them.\n')
   return 0
@@ -59,7 +66,7 @@ export async function show(id: string, options: Output): Promise<number> {
     ['id', session.id],
     ['title', session.title],
     ['status', describeStatus(session)],
-    ['owner', `${session.owner.person} (${session.owner.osUser}, uid ${session.owner.uid})`],
+    ['owner', describeOwner(session)],
     ['host', session.host],
     ['project', session.project],
     ['agent', session.agent],
@@ -81,9 +88,15 @@ export async function show(id: string, options: Output): Promise<number> {
 export async function stop(id: string, options: Output & { readonly force?: true }): Promise<number> {
   const session = await withService(options, async (client) => {
     const found = await findSession(client, id)
+    const ask = () => client.enqueueCommand(found.id, { kind: 'stop', force: options.force ?? false })
+    // Who may end it and not look at it has to ask how it is.
+    if (!found.own) {
+      await ask()
+      return pollEnd(client, found.id)
+    }
     // Joined before asking, so that the end can't be missed.
     const watch = await watchEnd(client, found.id)
-    await client.enqueueCommand(found.id, { kind: 'stop', force: options.force ?? false })
+    await ask()
     return (await watch.ended) ?? (await client.readSession(found.id))
   })
   if (session.status !== 'ended') {
@@ -112,16 +125,25 @@ export async function transcript(id: string, options: TranscriptOptions): Promis
   const colour = options.format === 'text' && (await wantsColourOn(process.stdout, options)) ? 'true' : 'false'
   const answer = await withService(options, async (client) => {
     const session = await findSession(client, id)
-    return client.readTranscript(session.id, { format: options.format, colour, version: options.castVersion })
+    const query = { format: options.format, colour, version: options.castVersion } as const
+    return { client, session, stream: await client.readTranscript(session.id, query) }
   })
-  await pipeline(answer, process.stdout, { end: false })
+  try {
+    await pipeline(answer.stream, process.stdout, { end: false })
+  } catch (error) {
+    const isCutOff = error instanceof Error && 'code' in error && error.code === 'ECONNRESET'
+    if (!isCutOff) throw error
+    // An answer that has begun can't say why it ends. Who may not any more is told so here.
+    await answer.client.readSession(answer.session.id)
+    throw new Failure(exitCodes.unavailable, 'cannot show all of the transcript: the service broke off; try again')
+  }
   return 0
 }
 
 /** For the shell's completion: an id a line, with what it is. Says nothing rather than getting in the way of typing. */
 export async function completeIds(options: ServiceOptions): Promise<number> {
   const { sessions } = await withClient(options, (client) => client.listSessions({ limit: pageLimit }))
-  for (const session of sessions) process.stdout.write(`${session.id}\t${neutralise(session.title)}\n`)
+  for (const session of sessions) process.stdout.write(`${session.id}\t${titleWithOwner(session)}\n`)
   return 0
 }
 
@@ -134,6 +156,7 @@ async function readSessions(client: Client, options: ListOptions): Promise<{ ses
       limit: Math.min(pageLimit, wanted - sessions.length),
       ...(options.live ? { status: 'live' } : {}),
       ...(options.project === undefined ? {} : { project: resolve(options.project) }),
+      ...(options.person === undefined ? {} : { person: options.person }),
       ...(cursor === null ? {} : { cursor }),
     })
     sessions.push(...page.sessions)
@@ -144,7 +167,7 @@ async function readSessions(client: Client, options: ListOptions): Promise<{ ses
 
 /** The session whose id this is, or begins with this.
  *  @throws Failure where it is none, or more than one */
-async function findSession(client: Client, id: string): Promise<SessionView> {
+export async function findSession(client: Client, id: string): Promise<SessionView> {
   const wanted = id.toLowerCase()
   if (fullId.test(wanted)) return client.readSession(wanted)
   const { sessions } = /^[0-9a-f-]{1,36}$/.test(wanted)
@@ -158,7 +181,7 @@ async function findSession(client: Client, id: string): Promise<SessionView> {
     )
   }
   if (others.length === 0) return first
-  const listed = sessions.map((session) => `  ${session.id}  ${neutralise(session.title)}`).join('\n')
+  const listed = sessions.map((session) => `  ${session.id}  ${titleWithOwner(session)}`).join('\n')
   throw new Failure(
     exitCodes.data,
     `cannot tell which session you mean: the id of more than one session begins with ${wanted}\n${listed}`,
@@ -183,6 +206,20 @@ async function watchEnd(client: Client, id: string): Promise<{ readonly ended: P
   return { ended }
 }
 
+/** The session at its end, or as it is when that takes too long to wait for. */
+async function pollEnd(client: Client, id: string): Promise<SessionView> {
+  const startMs = performance.now()
+  for (;;) {
+    const session = await client.readSession(id)
+    if (session.status === 'ended' || session.status === 'lost') return session
+    if (performance.now() - startMs > stopPatienceMs) return session
+    await delay(pollMs)
+  }
+}
+
+/** Of its own, so that no title can look like a badge. */
+const ownerColumn: Column<SessionView> = { title: '', value: ownerBadge, style: () => 'cyan' }
+
 /** One table, so that its columns align throughout, with each project's name above its sessions. */
 function formatByProject(sessions: readonly SessionView[], colour: boolean): string {
   const idLength = uniqueLength(sessions.map((session) => session.id))
@@ -192,6 +229,7 @@ function formatByProject(sessions: readonly SessionView[], colour: boolean): str
     { title: 'STATUS', value: describeStatus, style: (session) => statusStyles[session.status] },
     { title: 'AGE', value: (session) => age(Date.parse(session.createdAt) * 1000, nowUs), align: 'right' },
     { title: 'AGENT', value: (session) => session.agent ?? '-' },
+    ...(sessions.every(({ own }) => own) ? [] : [ownerColumn]),
     { title: 'TITLE', value: (session) => session.title, flexible: true },
   ]
   const groups = Map.groupBy(sessions, (session) => session.project)
@@ -207,6 +245,19 @@ function formatByProject(sessions: readonly SessionView[], colour: boolean): str
 /** Asked before the service is, so that a personal file that is wrong starts nothing. Programs that take JSON get it in any case. */
 async function wantsColourFor(options: Output): Promise<boolean> {
   return !options.json && (await wantsColourOn(process.stdout, options))
+}
+
+function describeOwner({ own, owner }: SessionView): string {
+  return `${owner.person} (${owner.osUser}, uid ${owner.uid})${own ? ', you' : ''}`
+}
+
+/** `[alice]` for who looks at alice's session and is not her. */
+function ownerBadge({ own, owner }: SessionView): string {
+  return own ? '' : `[${truncate(neutralise(owner.person), maxBadgeName)}]`
+}
+
+function titleWithOwner(session: SessionView): string {
+  return `${ownerBadge(session)} ${neutralise(session.title)}`.trimStart()
 }
 
 function describeStatus({ status, exit }: SessionView): string {

@@ -1,5 +1,6 @@
 // The runner's connection to the API: sends chunks in order, from the spool where it fell behind, and comes back by itself
-// after every break, from the last sequence that the service has durably.
+// after every break, from the last sequence that the service has durably. Where it is not let in any more it goes on trying: an
+// admin's slip must not cost everybody their work.
 
 import { setTimeout as delay } from 'node:timers/promises'
 import { AnswerError, type Client, ConnectionError } from '@teleclaude/client/client.ts'
@@ -13,14 +14,26 @@ import type { Spool } from './spool.ts'
 const windowBytes = 4 * 1024 * 1024
 const firstRetryMs = 100
 const maxRetryMs = 1_000
+const maxRefusedRetryMs = 5_000
+/** How long a service that is busy has to let a session begin. */
+const firstPatienceMs = 10_000
+
+/** What became of a session's connection. */
+export type LinkEnd =
+  /** The service has everything. */
+  | { readonly kind: 'complete' }
+  /** Who runs it may not any more: what the service does not have is in the spool. */
+  | { readonly kind: 'refused'; readonly reason: string }
+  /** The service will not take anything more of this session, ever. */
+  | { readonly kind: 'failed'; readonly reason: string }
 
 export type LinkEvents = {
   /** Connected for the first time. */
   ready(): void
   input(bytes: Buffer): void
   message(message: Extract<ToRunner, { type: 'resize' | 'command' }>): void
-  /** The service will not take anything more of this session, ever. `reason` is null where it simply has all of it. */
-  finished(reason: string | null): void
+  /** Not let in any more for as long as that can be borne. It is tried on until `giveUp`. */
+  refusedForGood(reason: string): void
 }
 
 export class RunnerLink {
@@ -28,38 +41,86 @@ export class RunnerLink {
   readonly #sessionId: string
   readonly #spool: Spool
   readonly #events: LinkEvents
+  readonly #refusedGraceMs: number
+  readonly #end = Promise.withResolvers<LinkEnd>()
   readonly #inFlight: { readonly seq: number; readonly bytes: number }[] = []
   #inFlightBytes = 0
   #socket: WebSocket | null = null
   #newestSeq = 0
   #sentSeq = 0
   #welcomed = false
-  #finished = false
+  #refusal: { readonly reason: string; readonly sinceMs: number; readonly isForGood: boolean } | null = null
+  #isOver = false
 
-  constructor(client: Client, sessionId: string, spool: Spool, events: LinkEvents) {
+  /** @param refusedGraceMs how long a session that was let in before goes on without being let in */
+  constructor(
+    client: Client,
+    sessionId: string,
+    spool: Spool,
+    { refusedGraceMs, ...events }: LinkEvents & { readonly refusedGraceMs: number },
+  ) {
     this.#client = client
     this.#sessionId = sessionId
     this.#spool = spool
     this.#events = events
+    this.#refusedGraceMs = refusedGraceMs
   }
 
-  /** Keeps the connection up until the session is finished. */
-  async run(): Promise<void> {
+  /** Keeps the connection up, to the end of the session. */
+  run(): Promise<LinkEnd> {
+    this.#keepUp().catch(this.#end.reject)
+    return this.#end.promise
+  }
+
+  /** The program has ended, and who is not let in now has nothing to wait for. */
+  giveUpIfRefused(): void {
+    if (this.#refusal?.isForGood) this.#finish({ kind: 'refused', reason: this.#refusal.reason })
+  }
+
+  async #keepUp(): Promise<void> {
+    const startMs = performance.now()
     let retryMs = firstRetryMs
-    while (!this.#finished) {
-      try {
-        await this.#connectOnce()
-        retryMs = firstRetryMs
-      } catch (error) {
-        if (error instanceof AnswerError && error.problem.status < 500) {
-          this.#finish(error.message)
+    while (!this.#isOver) {
+      let maxMs = maxRetryMs
+      const outcome = await this.#connectOnce()
+      if (this.#isOver) return
+      switch (outcome.kind) {
+        case 'over':
+          this.#finish(outcome.end)
           return
-        }
-        if (!(error instanceof AnswerError || error instanceof ConnectionError)) throw error
-        retryMs = Math.min(maxRetryMs, retryMs * 2)
+        case 'broke':
+          retryMs = firstRetryMs
+          break
+        case 'refused':
+          // At the beginning there is nothing to lose yet, and a person who waits.
+          if (!this.#welcomed) {
+            this.#finish({ kind: 'failed', reason: outcome.reason })
+            return
+          }
+          this.#refused(outcome.reason)
+          maxMs = maxRefusedRetryMs
+          break
+        case 'busy':
+          if (!this.#welcomed && performance.now() - startMs > firstPatienceMs) {
+            this.#finish({ kind: 'failed', reason: outcome.reason })
+            return
+          }
+          break
+        case 'away':
+          break
       }
-      if (!this.#finished) await delay(retryMs)
+      await delay(retryMs)
+      retryMs = Math.min(maxMs, retryMs * 2)
     }
+  }
+
+  /** Ended at an answer, and not by the clock alone: a service that is down to be mended refuses nobody. */
+  #refused(reason: string): void {
+    const sinceMs = this.#refusal?.sinceMs ?? performance.now()
+    const isForGood = performance.now() - sinceMs >= this.#refusedGraceMs
+    const wasForGood = this.#refusal?.isForGood ?? false
+    this.#refusal = { reason, sinceMs, isForGood }
+    if (isForGood && !wasForGood) this.#events.refusedForGood(reason)
   }
 
   /** The chunk is in the spool already. */
@@ -73,9 +134,32 @@ export class RunnerLink {
     this.#socket?.send(JSON.stringify(message))
   }
 
-  async #connectOnce(): Promise<void> {
+  async #connectOnce(): Promise<Attempt> {
+    try {
+      return await this.#connect()
+    } catch (error) {
+      if (error instanceof ConnectionError) return { kind: 'away' }
+      if (!(error instanceof AnswerError)) throw error
+      const reason = error.message
+      if (error.problem.status >= 500) return { kind: 'away' }
+      switch (error.problem.code) {
+        case 'too-many-requests':
+        // It was stopped in the middle of asking.
+        case 'too-slow':
+          return { kind: 'busy', reason }
+        // A session that was there is not anybody's to find who is not its owner any more.
+        case 'not-permitted':
+        case 'not-found':
+          return { kind: 'refused', reason }
+        default:
+          return { kind: 'over', end: { kind: 'failed', reason } }
+      }
+    }
+  }
+
+  async #connect(): Promise<Attempt> {
     const socket = await this.#client.openStream(`/v1/sessions/${this.#sessionId}/runner`, runnerProtocol)
-    await new Promise<void>((resolve) => {
+    return new Promise((resolve) => {
       socket.on('message', (data, isBinary) => {
         const bytes = data as Buffer
         if (isBinary) {
@@ -84,9 +168,7 @@ export class RunnerLink {
       })
       socket.on('close', (code, reason) => {
         this.#socket = null
-        if (code === closeCodes.ended) this.#finish(null)
-        if (code === closeCodes.replaced || code === closeCodes.protocolBroken) this.#finish(reason.toString('utf8'))
-        resolve()
+        resolve(attemptOf(code, reason.toString('utf8')))
       })
       socket.resume()
     })
@@ -96,6 +178,7 @@ export class RunnerLink {
     switch (message.type) {
       case 'welcome':
         this.#socket = socket
+        this.#refusal = null
         this.#inFlight.length = 0
         this.#inFlightBytes = 0
         this.#sentSeq = message.ackedSeq
@@ -124,7 +207,7 @@ export class RunnerLink {
       const seq = this.#sentSeq + 1
       const frame = this.#spool.read(seq)
       if (frame === null) {
-        this.#finish(`the spool has lost chunk ${seq}`)
+        this.#finish({ kind: 'failed', reason: `the spool has lost chunk ${seq}` })
         return
       }
       this.#transmit(this.#socket, seq, frame)
@@ -138,10 +221,29 @@ export class RunnerLink {
     socket.send(frame)
   }
 
-  #finish(reason: string | null): void {
-    if (this.#finished) return
-    this.#finished = true
+  #finish(end: LinkEnd): void {
+    this.#isOver = true
     this.#socket?.close()
-    this.#events.finished(reason)
+    this.#end.resolve(end)
+  }
+}
+
+/** What came of one connection, or of asking for one. */
+type Attempt =
+  | { readonly kind: 'over'; readonly end: LinkEnd }
+  | { readonly kind: 'refused' | 'busy'; readonly reason: string }
+  | { readonly kind: 'away' | 'broke' }
+
+function attemptOf(code: number, reason: string): Attempt {
+  switch (code) {
+    case closeCodes.ended:
+      return { kind: 'over', end: { kind: 'complete' } }
+    case closeCodes.replaced:
+    case closeCodes.protocolBroken:
+      return { kind: 'over', end: { kind: 'failed', reason } }
+    case closeCodes.notPermitted:
+      return { kind: 'refused', reason }
+    default:
+      return { kind: 'broke' }
   }
 }

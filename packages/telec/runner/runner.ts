@@ -1,9 +1,11 @@
 // Runs one session: starts the program on a PTY once the service listens, records all it shows, and stays until the service
-// has everything. Nothing runs unrecorded: where recording can't go on, the program is stopped and the terminal says so.
+// has everything. Nothing runs unrecorded: where recording can't go on, the program is stopped and the terminal says so. That is
+// also what becomes of it where its owner is not let in any more and stays so.
 
 import { join } from 'node:path'
 import { Client } from '@teleclaude/client/client.ts'
 import type { SessionExit, TerminalSize } from '@teleclaude/core/session.ts'
+import { neutralise } from '@teleclaude/core/terminal-text.ts'
 import { type ChunkKind, encodeChunk, encodeResize, maxChunkBytes } from '@teleclaude/core/transcript.ts'
 import { RunnerLink } from './link.ts'
 import { type Pty, spawnPty } from './pty.ts'
@@ -17,6 +19,8 @@ export type RunnerTask = {
   readonly args: readonly string[]
   readonly cwd: string
   readonly size: TerminalSize
+  /** How long the program goes on, recorded on this disk alone, when the service does not let its owner in any more. */
+  readonly refusedGraceMs: number
 }
 
 /** Output gathers for this long once there is a lot of it; the first byte after a pause goes at once. */
@@ -52,18 +56,24 @@ class Runner {
     this.#started = started
     this.#spool = new Spool(join(task.spoolDirectory, task.sessionId), maxSpoolBytes)
     this.#link = new RunnerLink(new Client(task.socketPath), task.sessionId, this.#spool, {
+      refusedGraceMs: task.refusedGraceMs,
       ready: () => this.#start(),
       input: (bytes) => this.#pty?.write(bytes),
       message: (message) => {
         if (message.type === 'resize') this.#resize({ cols: message.cols, rows: message.rows })
-        else this.#stop(message.id, message.force)
+        else this.#stop(message.number, message.force)
       },
-      finished: (reason) => this.#finish(reason),
+      refusedForGood: (reason) => this.#stopRefused(reason),
     })
   }
 
   async run(): Promise<void> {
-    await this.#link.run()
+    const end = await this.#link.run()
+    if (end.kind === 'refused') {
+      this.#log(`given up: ${end.reason}; what the service does not have of it stays in ${this.#spool.directory}`)
+      return
+    }
+    if (end.kind === 'failed') this.#fail(end.reason)
     this.#spool.remove()
   }
 
@@ -161,13 +171,31 @@ class Runner {
     const bytes = Buffer.from(JSON.stringify(exit))
     this.#record('exit', this.#offsetUs(), bytes)
     if (!this.#recording) this.#recordLastWords('exit', bytes)
+    this.#link.giveUpIfRefused()
+  }
+
+  #stop(number: number, force: boolean): void {
+    if (force) this.#signal('SIGKILL')
+    else this.#hangUp()
+    this.#link.tell({ type: 'command-finished', number, reason: null })
   }
 
   /** What a terminal does to its programs when its window is closed; then what no program can ignore. */
-  #stop(commandId: number, force: boolean): void {
-    this.#signal(force ? 'SIGKILL' : 'SIGHUP')
-    if (!force) setTimeout(() => this.#signal('SIGKILL'), stopGraceMs).unref()
-    this.#link.tell({ type: 'command-finished', id: commandId, reason: null })
+  #hangUp(): void {
+    this.#signal('SIGHUP')
+    setTimeout(() => this.#signal('SIGKILL'), stopGraceMs).unref()
+  }
+
+  /** Its end is recorded as any other: should its owner be let in before that, the service has all of it. */
+  #stopRefused(reason: string): void {
+    if (this.#pty === null) {
+      this.#link.giveUpIfRefused()
+      return
+    }
+    this.#log(`stopped: ${reason}`)
+    this.#flush()
+    this.#record('output', this.#offsetUs(), stopNotice(reason))
+    this.#hangUp()
   }
 
   /** To the program's whole process group: it is the leader of its session. A stopped one has to be woken to hear it. */
@@ -184,19 +212,26 @@ class Runner {
 
   #abort(reason: string): void {
     this.#recording = false
-    process.stderr.write(`session ${this.#task.sessionId} stopped: ${reason}\n`)
-    this.#recordLastWords('output', Buffer.from(`\r\n[TeleClaude stopped this session: ${reason}]\r\n`))
+    this.#log(`stopped: ${reason}`)
+    this.#recordLastWords('output', stopNotice(reason))
     this.#signal('SIGKILL')
   }
 
-  /** The service takes nothing more. With a reason that is a failure: the program must not go on unrecorded. */
-  #finish(reason: string | null): void {
-    if (reason === null) return
+  /** The service takes nothing more: the program must not go on unrecorded. */
+  #fail(reason: string): void {
     this.#recording = false
-    process.stderr.write(`session ${this.#task.sessionId} stopped: ${reason}\n`)
+    this.#log(`stopped: ${reason}`)
     if (this.#startNs === 0n) this.#started(reason)
     this.#signal('SIGKILL')
   }
+
+  #log(text: string): void {
+    process.stderr.write(`session ${this.#task.sessionId} ${text}\n`)
+  }
+}
+
+function stopNotice(reason: string): Buffer {
+  return Buffer.from(`\r\n[TeleClaude stopped this session: ${neutralise(reason)}]\r\n`)
 }
 
 /** The caller's environment, less what describes the terminal it was typed in, and the service's secrets. */

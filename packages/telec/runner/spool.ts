@@ -15,7 +15,7 @@ export class SpoolError extends Error {
 type Segment = { readonly firstSeq: number; readonly fd: number; readonly path: string; lastSeq: number; bytes: number }
 
 export class Spool {
-  readonly #directory: string
+  readonly directory: string
   readonly #maxBytes: number
   readonly #segments: Segment[] = []
   readonly #inMemory = new Map<number, Buffer>()
@@ -30,7 +30,7 @@ export class Spool {
   /** Makes the directory; `maxBytes` is all that the spool may hold.
    *  @throws SpoolError */
   constructor(directory: string, maxBytes: number) {
-    this.#directory = directory
+    this.directory = directory
     this.#maxBytes = maxBytes
     try {
       mkdirSync(directory, { mode: 0o700 })
@@ -59,7 +59,7 @@ export class Spool {
       segment.lastSeq = seq
       this.#bytes += bytes
     } catch (error) {
-      throw new SpoolError(`cannot write to the spool ${this.#directory}: ${reasonOf(error)}`, { cause: error })
+      throw new SpoolError(`cannot write to the spool ${this.directory}: ${reasonOf(error)}`, { cause: error })
     }
   }
 
@@ -108,13 +108,13 @@ export class Spool {
   remove(): void {
     for (const segment of this.#segments) closeSync(segment.fd)
     this.#segments.length = 0
-    rmSync(this.#directory, { recursive: true, force: true })
+    rmSync(this.directory, { recursive: true, force: true })
   }
 
   #segmentFor(seq: number): Segment {
     const newest = this.#segments.at(-1)
     if (newest !== undefined && newest.bytes < segmentBytes) return newest
-    const path = join(this.#directory, `${String(seq).padStart(16, '0')}.chunks`)
+    const path = join(this.directory, `${String(seq).padStart(16, '0')}.chunks`)
     const segment = { firstSeq: seq, lastSeq: seq - 1, fd: openSync(path, 'wx+', 0o600), path, bytes: 0 }
     this.#segments.push(segment)
     return segment

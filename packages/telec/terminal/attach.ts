@@ -7,7 +7,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { AnswerError, type Client, ConnectionError } from '@teleclaude/client/client.ts'
 import type { SessionView } from '@teleclaude/core/api.ts'
 import type { FromViewer, ToViewer } from '@teleclaude/core/link.ts'
-import { viewerProtocol } from '@teleclaude/core/protocol.ts'
+import { closeCodes, viewerProtocol } from '@teleclaude/core/protocol.ts'
+import { neutralise } from '@teleclaude/core/terminal-text.ts'
 import { decodeChunk, encodeInput } from '@teleclaude/core/transcript.ts'
 import type { WebSocket } from 'ws'
 import { exitCodes, Failure } from '../failure.ts'
@@ -37,7 +38,7 @@ type Keyboard = {
 }
 
 /** Resolves with the session once it has ended (or is lost) and all of it was shown, or when the detach key was typed.
- *  @throws Failure when the service stays away */
+ *  @throws Failure when the service stays away, or does not let the caller in any more */
 export async function attachTerminal(
   client: Client,
   sessionId: string,
@@ -46,6 +47,7 @@ export async function attachTerminal(
   const keyboard = openKeyboard(detachKey)
   const screen = process.stdout.isTTY ? new LeftOn() : null
   let goesOn = true
+  let wasIn = false
   let seenSeq = 0
   let awaySinceMs: number | null = null
   try {
@@ -54,13 +56,15 @@ export async function attachTerminal(
         const query = { drive: 'true', afterSeq: seenSeq }
         const socket = await client.openStream(`/v1/sessions/${sessionId}/attach`, viewerProtocol, query)
         awaySinceMs = null
+        wasIn = true
         const shown = await show(socket, keyboard, screen, (seq) => {
           seenSeq = seq
         })
         goesOn = shown === null
         if (shown !== null) return shown
       } catch (error) {
-        if (!isAway(error)) throw error
+        if (wasIn && isRefusal(error)) throw shownOut(error.message)
+        if (!isAway(error) && !(wasIn && isBusy(error))) throw error
       }
       if (keyboard.letGo.aborted) return 'detached'
       awaySinceMs ??= performance.now()
@@ -81,7 +85,24 @@ function isAway(error: unknown): boolean {
   return error instanceof ConnectionError || (error instanceof AnswerError && error.problem.code === 'unavailable')
 }
 
-/** One connection's life: the session at its end, or null where the connection broke before, or was let go of. */
+/** A service that has come back has everybody come back to it at once. */
+function isBusy(error: unknown): boolean {
+  return error instanceof AnswerError && error.problem.code === 'too-many-requests'
+}
+
+/** To who was in before, `not-found` says that the session is not theirs any more. */
+function isRefusal(error: unknown): error is AnswerError {
+  return error instanceof AnswerError && ['not-permitted', 'not-found'].includes(error.problem.code)
+}
+
+function shownOut(reason: string): Failure {
+  const next =
+    'The session goes on for now, and is ended where you are not let in again soon.\nWho you are taken for, and why: telec whoami --explain'
+  return new Failure(exitCodes.notPermitted, `cannot show the session any more: ${neutralise(reason)}\n${next}`)
+}
+
+/** One connection's life: the session at its end, or null where the connection broke before, or was let go of.
+ *  @throws Failure where the service closed it because the caller may not any more */
 async function show(
   socket: WebSocket,
   keyboard: Keyboard,
@@ -115,9 +136,11 @@ async function show(
     else ended = message.session
   })
   socket.resume()
-  await once(socket, 'close')
+  const [code, reason] = (await once(socket, 'close')) as [number, Buffer]
   keyboard.letGo.removeEventListener('abort', part)
   keyboard.disconnect()
+  // Who has let go does not mind.
+  if (code === closeCodes.notPermitted && !keyboard.letGo.aborted) throw shownOut(reason.toString('utf8'))
   return ended
 }
 

@@ -33,6 +33,7 @@ export class RunningConfig<Its extends Live = Live> {
   #loaded: Loaded<Its>
   #needsRestart: readonly string[] = []
   #reloading: Promise<unknown> = Promise.resolve()
+  readonly #listeners: (() => void)[] = []
 
   constructor(loader: ConfigLoader<Its>, loaded: Loaded<Its>, log: Logger) {
     this.#loader = loader
@@ -53,9 +54,19 @@ export class RunningConfig<Its extends Live = Live> {
     }
   }
 
+  /** Where the value of a key is from, FILE:LINE or a variable's name; null where nobody says it. */
+  placeOf(key: string): string | null {
+    return this.#loaded.settings.find((setting) => setting.key === key)?.origin.place ?? null
+  }
+
   /** What the record says of the configuration that a service starts with. */
   startEvents(actor: AuditActor): readonly AuditEvent[] {
     return events('config.loaded', actor, describeSettings(this.#loaded.settings), {})
+  }
+
+  /** Called each time after a reload has taken effect, before whoever asked for it is answered. */
+  onReloaded(listener: () => void): void {
+    this.#listeners.push(listener)
   }
 
   /** One after the other. `record` resolves once it is durable; where it fails, the old configuration stays.
@@ -89,6 +100,7 @@ export class RunningConfig<Its extends Live = Live> {
     this.#needsRestart = needsRestart
     this.#log.level = next.config.logLevel
     this.#log.info({ changes: live, needsRestart }, 'configuration reloaded')
+    for (const listener of this.#listeners) listener()
     return { changes: [...live], needsRestart: [...needsRestart], warnings: this.#warnings() }
   }
 

@@ -11,6 +11,7 @@ import { type Store, StoreError } from '@teleclaude/store/contract.ts'
 import type { Logger } from 'pino'
 import type { WebSocket } from 'ws'
 import { record, subjectOf, theApi } from '../audit/record.ts'
+import { closeWebSocket } from '../streams/close-web-socket.ts'
 import { LiveSession, type LiveSessionEvents } from './live-session.ts'
 import { Recorder } from './recorder.ts'
 import { Viewer } from './viewer.ts'
@@ -63,8 +64,13 @@ export class Hub {
       current.status === 'ended' ||
       !(await this.#options.store.sessions.markRunning(session.id, nowUs()))
     ) {
-      socket.close(closeCodes.ended, 'the session has ended')
+      closeWebSocket(socket, closeCodes.ended, 'the session has ended')
       this.#forgetIfIdle(live)
+      return
+    }
+    // Closed meanwhile, and perhaps heard of by nobody: the session still waits for its runner.
+    if (socket.readyState !== socket.OPEN) {
+      this.expectRunner(session.id)
       return
     }
     this.#cancelTimer(session.id)
@@ -84,6 +90,10 @@ export class Hub {
     const live = await this.#open(session.id)
     // Asked again: it may have ended since it was looked up, and then nobody would say so any more.
     const current = (await this.#options.store.sessions.find(session.id)) ?? session
+    if (socket.readyState !== socket.OPEN) {
+      this.#forgetIfIdle(live)
+      return
+    }
     const isOver = current.status === 'ended' || (current.status === 'lost' && !live.hasRunner)
     const viewer = new Viewer({
       socket,
@@ -150,9 +160,9 @@ export class Hub {
       else this.expectRunner(live.id)
     },
     protocolBroken: (live, error) => this.#options.log.warn({ session: live.id, err: error }, 'runner cut off'),
-    commandFinished: (commandId, reason) => {
+    commandFinished: (live, number, reason) => {
       const outcome = { state: reason === null ? 'done' : 'failed', reason, atUs: nowUs() } as const
-      this.#inBackground(this.#finishCommand(commandId, outcome))
+      this.#inBackground(this.#finishCommand(live.id, number, outcome))
     },
   }
 
@@ -164,16 +174,17 @@ export class Hub {
         live.hasRunner ? this.#options.store.commands.take(id, nowUs()) : null,
       )
       if (command === null) return
-      const told = live.tellRunner({ type: 'command', id: command.id, kind: command.kind, force: command.force })
+      const { number, kind, force } = command
+      const told = live.tellRunner({ type: 'command', number, kind, force })
       if (told) continue
       // Taken is taken: whether the runner got it can't be known, and twice would be worse than never.
       const outcome = { state: 'failed', reason: 'the session was disconnected at that moment', atUs: nowUs() } as const
-      await this.#finishCommand(command.id, outcome)
+      await this.#finishCommand(id, number, outcome)
     }
   }
 
-  async #finishCommand(id: number, outcome: Parameters<Store['commands']['finish']>[1]): Promise<void> {
-    await this.#untilStored(() => this.#options.store.commands.finish(id, outcome))
+  async #finishCommand(...command: Parameters<Store['commands']['finish']>): Promise<void> {
+    await this.#untilStored(() => this.#options.store.commands.finish(...command))
   }
 
   async #end(id: SessionId, live: LiveSession, exitChunk: TranscriptChunk): Promise<void> {

@@ -8,11 +8,14 @@ import { decodeChunk, encodeInput, FrameError, parseResize, type TranscriptChunk
 import type { StoreError } from '@teleclaude/store/contract.ts'
 import type { RawData, WebSocket } from 'ws'
 import { ZodError } from 'zod'
+import { closeWebSocket } from '../streams/close-web-socket.ts'
 import type { ChunkSource, Recorder } from './recorder.ts'
 import type { Viewer } from './viewer.ts'
 
 /** A runner that sends more than this beyond what is durable is not read from until the store has caught up. */
 const maxPendingBytes = 8 * 1024 * 1024
+/** Typed input that waits for a runner to read it. */
+const maxUnreadBytes = 1024 * 1024
 
 export type LiveSessionEvents = {
   /** The program's exit has been recorded: nothing will follow. */
@@ -20,7 +23,7 @@ export type LiveSessionEvents = {
   runnerGone(live: LiveSession): void
   /** The runner sent what no runner sends; its connection is being closed. */
   protocolBroken(live: LiveSession, error: Error): void
-  commandFinished(commandId: number, reason: string | null): void
+  commandFinished(live: LiveSession, number: number, reason: string | null): void
 }
 
 export class LiveSession implements ChunkSource {
@@ -45,16 +48,18 @@ export class LiveSession implements ChunkSource {
     this.#events = events
   }
 
+  /** One that is being closed takes nothing more. */
   get hasRunner(): boolean {
-    return this.#runner !== null
+    return this.#runner !== null && this.#runner.readyState === this.#runner.OPEN
   }
 
   /** The newest connection is the runner: an older one is a leftover of the same runner, or an impostor of the same owner. */
   adoptRunner(socket: WebSocket): void {
-    this.#runner?.close(closeCodes.replaced, 'another runner took this session over')
+    this.closeRunner(closeCodes.replaced, 'another runner took this session over')
     this.#runner = socket
     socket.on('message', (data, isBinary) => {
-      if (socket === this.#runner) this.#receive(socket, data, isBinary)
+      // What still comes of a connection that is being closed counts for nothing: the runner keeps it, and sends it again.
+      if (socket === this.#runner && socket.readyState === socket.OPEN) this.#receive(socket, data, isBinary)
     })
     socket.on('close', () => {
       if (socket !== this.#runner) return
@@ -66,21 +71,27 @@ export class LiveSession implements ChunkSource {
   }
 
   tellRunner(message: ToRunner): boolean {
-    if (this.#runner === null) return false
-    this.#runner.send(JSON.stringify(message))
+    if (!this.hasRunner) return false
+    this.#runner?.send(JSON.stringify(message))
     return true
   }
 
+  /** What is typed faster than it is read is lost beyond some measure, as it is at a terminal (POSIX, 11.1.5). */
   typeIn(bytes: Uint8Array): void {
-    this.#runner?.send(encodeInput(bytes))
+    if (this.#isRunnerReading()) this.#runner?.send(encodeInput(bytes))
   }
 
   resize(size: TerminalSize): void {
-    this.tellRunner({ type: 'resize', ...size })
+    if (this.#isRunnerReading()) this.tellRunner({ type: 'resize', ...size })
+  }
+
+  /** Whoever is at both ends could fill the memory of everybody's service otherwise. */
+  #isRunnerReading(): boolean {
+    return this.#runner !== null && this.#runner.bufferedAmount <= maxUnreadBytes
   }
 
   closeRunner(code: number, reason: string): void {
-    this.#runner?.close(code, reason)
+    if (this.#runner !== null) closeWebSocket(this.#runner, code, reason)
   }
 
   #receive(socket: WebSocket, data: RawData, isBinary: boolean): void {
@@ -92,13 +103,13 @@ export class LiveSession implements ChunkSource {
     } catch (error) {
       if (!(error instanceof FrameError || error instanceof ZodError || error instanceof SyntaxError)) throw error
       this.#events.protocolBroken(this, error)
-      socket.close(closeCodes.protocolBroken, 'a frame was malformed')
+      closeWebSocket(socket, closeCodes.protocolBroken, 'a frame was malformed')
     }
   }
 
   #receiveMessage(text: string): void {
     const message = fromRunnerSchema.parse(JSON.parse(text))
-    this.#events.commandFinished(message.id, message.reason)
+    this.#events.commandFinished(this, message.number, message.reason)
   }
 
   #receiveChunk(socket: WebSocket, frame: Buffer): void {

@@ -23,6 +23,7 @@ import {
   type TestEngine,
 } from '../../../packages/store/test-engines.ts'
 import { testConfig } from '../configuration/test-config.ts'
+import { Accounts } from '../identity/accounts.ts'
 import { singleUserIdentity } from '../identity/single-user.ts'
 import { startServing } from '../serve.ts'
 import { Hub } from './hub.ts'
@@ -63,10 +64,12 @@ async function serveWithOutages(
     mode: 'single-user',
     store: change(opened, goAway),
     identity: singleUserIdentity({ uid, osUser: 'tester' }),
+    accounts: await Accounts.load({ store: opened, host }),
     host,
     config: testConfig(),
     log: pino({ level: 'silent' }),
     socket: { path, mode: 0o600 },
+    limits: null,
   })
   t.after(async () => {
     isAway = false
@@ -118,14 +121,14 @@ for (const name of engineNames) {
       const entries = await own.entries()
       assert.deepEqual(
         entries.map(({ action }) => action),
-        ['service.started', 'config.loaded', 'session.started', 'session.ended'],
+        ['service.started', 'config.loaded', 'account.bound', 'session.started', 'session.ended'],
       )
-      assert.partialDeepStrictEqual(entries[2], {
+      assert.partialDeepStrictEqual(entries[3], {
         actor: { kind: 'caller', person: 'tester', uid: process.getuid?.() },
         session: { id: session.id, owner: 'tester' },
         detail: { project: '/tmp', agent: null },
       })
-      assert.partialDeepStrictEqual(entries[3], {
+      assert.partialDeepStrictEqual(entries[4], {
         actor: { kind: 'service', name: 'api' },
         detail: { exitCode: 3, signal: null, transcriptBytes: 0 },
       })
@@ -238,10 +241,10 @@ for (const name of engineNames) {
       assert.equal(heard.length, 1)
       own.comeBack()
       while (heard.length < 2) await once(runner, 'message')
-      assert.partialDeepStrictEqual(heard[1], { type: 'command', id: command.id })
+      assert.partialDeepStrictEqual(heard[1], { type: 'command', number: command.number })
 
       own.goAway()
-      runner.send(JSON.stringify({ type: 'command-finished', id: command.id, reason: null }))
+      runner.send(JSON.stringify({ type: 'command-finished', number: command.number, reason: null }))
       // Answered after it, so it has been heard by then.
       runner.ping()
       await once(runner, 'pong')

@@ -7,6 +7,7 @@ import { nowUs } from '@teleclaude/core/instant.ts'
 import { visibleOwner } from '@teleclaude/core/policy.ts'
 import { ProblemError } from '@teleclaude/core/problem.ts'
 import { liveStatuses, type Session, type SessionId } from '@teleclaude/core/session.ts'
+import type { SessionScope } from '@teleclaude/store/contract.ts'
 import type { z } from 'zod'
 import { actorOf, record, subjectOf } from '../audit/record.ts'
 import type { Answer } from '../http/route.ts'
@@ -15,11 +16,13 @@ import { viewSession } from './views.ts'
 
 type Asked = { readonly service: Service; readonly caller: Caller }
 
-export async function createSession({
-  service,
-  caller,
-  body,
-}: Asked & { readonly body: z.output<typeof newSessionSchema> }): Promise<Answer> {
+type AskedForOne = Asked & { readonly body: z.output<typeof newSessionSchema> }
+
+export function createSession(asked: AskedForOne): Promise<Answer> {
+  return asked.service.liveLimit.start(asked.caller, () => start(asked))
+}
+
+async function start({ service, caller, body }: AskedForOne): Promise<Answer> {
   const person = caller.person
   if (person === null) throw new ProblemError('not-permitted', 'cannot start a session: this service does not know you')
   const { uid } = caller.credentials
@@ -55,22 +58,29 @@ export async function listSessions({
   caller,
   query,
 }: Asked & { readonly query: z.output<typeof sessionListQuerySchema> }): Promise<Answer> {
-  const { idPrefix, project, status, cursor, limit } = query
+  const { idPrefix, project, status, person, cursor, limit } = query
+  const visible = visibleOwner(caller)
+  const beforeOrdinal = cursor === undefined ? undefined : await findOrdinal(service, visible, cursor as SessionId)
+  const scope = person === undefined ? visible : narrow(visible, person)
+  if (scope === null) {
+    const json: SessionPage = { sessions: [], nextCursor: null }
+    return { status: 200, json }
+  }
   const statuses = status === undefined ? undefined : status === 'live' ? liveStatuses : [status]
   // One more than asked for, to know whether there is a next page.
   const found = await service.store.sessions.list({
-    scope: visibleOwner(caller),
+    scope,
     ...(idPrefix === undefined ? {} : { idPrefix }),
     ...(project === undefined ? {} : { project }),
     ...(statuses === undefined ? {} : { statuses }),
-    ...(cursor === undefined ? {} : { beforeOrdinal: decodeCursor(cursor) }),
+    ...(beforeOrdinal === undefined ? {} : { beforeOrdinal }),
     limit: limit + 1,
   })
   const page = found.slice(0, limit)
   const last = page.at(-1)
   const json: SessionPage = {
     sessions: page.map((session) => viewSession(session, caller)),
-    nextCursor: found.length > limit && last !== undefined ? encodeCursor(last.ordinal) : null,
+    nextCursor: found.length > limit && last !== undefined ? last.id : null,
   }
   return { status: 200, json }
 }
@@ -79,15 +89,15 @@ export async function readSession({ caller, session }: Asked & { readonly sessio
   return { status: 200, json: viewSession(session, caller) }
 }
 
-function encodeCursor(ordinal: number): string {
-  return Buffer.from(`s${ordinal}`).toString('base64url')
+/** That person's alone. Null where those are not the caller's to see, whether or not there is anybody of that name. */
+function narrow(visible: SessionScope, person: string): SessionScope | null {
+  return visible.kind === 'all' || visible.person === person ? { kind: 'person', person } : null
 }
 
-function decodeCursor(cursor: string): number {
-  const match = /^s([1-9]\d{0,15})$/.exec(Buffer.from(cursor, 'base64url').toString('latin1'))
-  const ordinal = Number(match?.[1])
-  if (!Number.isSafeInteger(ordinal)) {
-    throw new ProblemError('invalid', 'cannot use the query: /cursor is not one that this service gave out')
-  }
-  return ordinal
+/** Nobody is shown an ordinal: it counts everybody's sessions.
+ *  @throws ProblemError alike for an id that is unknown, and for one that the caller may not see */
+async function findOrdinal(service: Service, visible: SessionScope, id: SessionId): Promise<number> {
+  const session = await service.store.sessions.find(id)
+  if (session !== null && (visible.kind === 'all' || visible.person === session.owner.person)) return session.ordinal
+  throw new ProblemError('invalid', 'cannot use the query: /cursor is not one that this service gave out')
 }

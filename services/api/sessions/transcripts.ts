@@ -1,6 +1,7 @@
 // A recorded transcript, read back: as the raw bytes, as text, or as an asciicast.
 
 import type { transcriptQuerySchema } from '@teleclaude/core/api.ts'
+import type { Caller } from '@teleclaude/core/caller.ts'
 import type { Session, SessionId } from '@teleclaude/core/session.ts'
 import type { TranscriptChunk } from '@teleclaude/core/transcript.ts'
 import type { Store } from '@teleclaude/store/contract.ts'
@@ -14,10 +15,12 @@ const pageBytes = 512 * 1024
 
 export async function readTranscript({
   service,
+  caller,
   session,
   query,
 }: {
   readonly service: Service
+  readonly caller: Caller
   readonly session: Session
   readonly query: z.output<typeof transcriptQuerySchema>
 }): Promise<Answer> {
@@ -35,7 +38,7 @@ export async function readTranscript({
       return {
         status: 200,
         contentType: 'text/plain; charset=utf-8',
-        stream: renderText(session.terminal, chunks, { colour: query.colour === 'true' }),
+        stream: renderText(session.terminal, chunks, { colour: query.colour === 'true', uid: caller.credentials.uid }),
       }
   }
 }

@@ -9,6 +9,7 @@ import { encodeChunk, inputFrameCode } from '@teleclaude/core/transcript.ts'
 import { StoreError, type TranscriptStore } from '@teleclaude/store/contract.ts'
 import type { RawData, WebSocket } from 'ws'
 import { ZodError } from 'zod'
+import { closeWebSocket } from '../streams/close-web-socket.ts'
 import type { LiveSession } from './live-session.ts'
 
 const maxBufferedBytes = 1024 * 1024
@@ -55,7 +56,7 @@ export class Viewer {
       this.#catchUp().catch((error: unknown) => {
         if (!(error instanceof StoreError)) throw error
         // The viewer comes back by itself, and goes on where it was.
-        this.#socket.close(1011)
+        this.close(1011, 'what was recorded could not be read')
       })
       return
     }
@@ -69,7 +70,7 @@ export class Viewer {
   }
 
   close(code: number, reason: string): void {
-    this.#socket.close(code, reason)
+    closeWebSocket(this.#socket, code, reason)
   }
 
   async #catchUp(): Promise<void> {
@@ -117,8 +118,8 @@ export class Viewer {
   }
 
   #receive(data: RawData & Buffer, isBinary: boolean): void {
-    // Who only looks has no say.
-    if (this.#live.driver !== this) return
+    // Who only looks has no say, and neither has who is being shown out.
+    if (this.#live.driver !== this || this.#socket.readyState !== this.#socket.OPEN) return
     if (isBinary) {
       if (data[0] === inputFrameCode) this.#live.typeIn(data.subarray(1))
       else this.close(closeCodes.protocolBroken, 'a frame was malformed')

@@ -6,16 +6,18 @@ import type { Command } from '@teleclaude/core/command.ts'
 import { formatInstant } from '@teleclaude/core/instant.ts'
 import { decide } from '@teleclaude/core/policy.ts'
 import type { Session } from '@teleclaude/core/session.ts'
+import { ownershipOf } from '../http/gate.ts'
 
 const instantOrNull = (us: number | null) => (us === null ? null : formatInstant(us))
 
 export function viewSession(session: Session, caller: Caller): SessionView {
-  const ownership = session.owner.person === caller.person ? 'own' : 'other'
+  const ownership = ownershipOf(session, caller)
   const mayReadContent = decide(caller, 'transcript.read', { kind: 'session', ownership }).allow
   return {
     id: session.id,
     host: session.host,
     owner: session.owner,
+    own: ownership === 'own',
     project: session.project,
     agent: session.agent,
     title: session.title,
@@ -33,7 +35,7 @@ export function viewSession(session: Session, caller: Caller): SessionView {
 
 export function viewCommand(command: Command): CommandView {
   return {
-    id: command.id,
+    number: command.number,
     kind: command.kind,
     force: command.force,
     requestedBy: command.requestedBy,
