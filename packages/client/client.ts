@@ -2,15 +2,21 @@
 // and its directory belongs to the service. Light on purpose: no schema library, it is on the start-up path of every `telec`.
 
 import type { IncomingMessage } from 'node:http'
-import { createConnection } from 'node:net'
+import { createConnection, type Socket } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
 import type {
+  AccountList,
+  AccountView,
   CommandList,
   CommandView,
   ConfigView,
   NewCommandRequest,
   NewSessionAnswer,
   NewSessionRequest,
+  Permission,
+  PermissionQuery,
   Readiness,
+  RebindRequest,
   ReloadAnswer,
   SessionListQuery,
   SessionPage,
@@ -23,6 +29,10 @@ import type { WebSocket } from 'ws'
 
 // `import` would evaluate every export of node:http, WebSocket among them, and with it load undici: 20 ms at each start.
 const { request: httpRequest } = process.getBuiltinModule('node:http')
+
+/** How long a full queue of connections is asked again. */
+const queuePatienceMs = 2_000
+const maxPauseMs = 20
 
 export type ConnectionFailure = 'no-socket' | 'refused' | 'not-permitted' | 'broken'
 
@@ -59,8 +69,20 @@ export class Client {
     return this.#json<Readiness>('GET', '/readyz', { accept: [200, 503] })
   }
 
-  whoami(): Promise<Whoami> {
-    return this.#json<Whoami>('GET', '/v1/whoami')
+  whoami(options: { readonly explain?: boolean } = {}): Promise<Whoami> {
+    return this.#json<Whoami>('GET', '/v1/whoami', { query: { explain: options.explain ? 1 : undefined } })
+  }
+
+  readPermission(person: string, query: PermissionQuery): Promise<Permission> {
+    return this.#json<Permission>('GET', `/v1/people/${encodeURIComponent(person)}/permission`, { query })
+  }
+
+  listAccounts(): Promise<AccountList> {
+    return this.#json<AccountList>('GET', '/v1/people')
+  }
+
+  rebindAccount(request: RebindRequest): Promise<AccountView> {
+    return this.#json<AccountView>('POST', '/v1/people/rebind', { body: request })
   }
 
   readConfig(): Promise<ConfigView> {
@@ -101,8 +123,9 @@ export class Client {
    *  @throws ConnectionError, AnswerError */
   async openStream(path: string, protocol: string, query: Query = {}): Promise<WebSocket> {
     const { WebSocket } = await import('ws')
+    const connection = await this.#connect()
     const socket = new WebSocket(`ws://teleclaude${path}${encodeQuery(query)}`, protocol, {
-      createConnection: () => createConnection(this.socketPath),
+      createConnection: () => connection,
       perMessageDeflate: false,
       // Masks keep proxies from being confused by what looks like HTTP (RFC 6455, 10.3): there is none on a Unix socket.
       generateMask: (mask) => mask.fill(0),
@@ -134,15 +157,15 @@ export class Client {
     options: { readonly query?: Query; readonly body?: unknown; readonly accept?: readonly number[] },
   ): Promise<IncomingMessage> {
     const body = options.body === undefined ? null : JSON.stringify(options.body)
+    const connection = await this.#connect()
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
       const sent = httpRequest(
         {
-          socketPath: this.socketPath,
+          createConnection: () => connection,
           path: path + encodeQuery(options.query ?? {}),
           method,
           headers:
             body === null ? {} : { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(body) },
-          agent: false,
         },
         resolve,
       )
@@ -152,6 +175,26 @@ export class Client {
     const accept = options.accept ?? [200, 201, 202]
     if (!accept.includes(response.statusCode ?? 0)) throw await readProblem(response)
     return response
+  }
+
+  /** Node's sockets don't wait where the queue of the service is full, as others do (EAGAIN, connect(2)).
+   *  @throws ConnectionError */
+  async #connect(): Promise<Socket> {
+    const deadlineMs = performance.now() + queuePatienceMs
+    for (let pauseMs = 1; ; pauseMs = Math.min(maxPauseMs, pauseMs * 2)) {
+      const socket = createConnection(this.socketPath)
+      const error = await new Promise<NodeJS.ErrnoException | null>((resolve) => {
+        socket.once('error', resolve)
+        socket.once('connect', () => {
+          socket.off('error', resolve)
+          resolve(null)
+        })
+      })
+      if (error === null) return socket
+      if (error.code !== 'EAGAIN' || performance.now() > deadlineMs) throw this.#connectionError(error)
+      // Not all that wait at the same moment.
+      await delay(Math.random() * pauseMs)
+    }
   }
 
   #connectionError(error: NodeJS.ErrnoException): ConnectionError {
@@ -169,6 +212,19 @@ export class Client {
         return new ConnectionError(
           'not-permitted',
           `cannot reach TeleClaude: you may not use the socket ${path}`,
+          options,
+        )
+      case 'EAGAIN':
+        return new ConnectionError(
+          'broken',
+          `cannot reach TeleClaude at ${path}: too many others are connecting; try again`,
+          options,
+        )
+      case 'ECONNRESET':
+      case 'EPIPE':
+        return new ConnectionError(
+          'broken',
+          `cannot talk to TeleClaude at ${path}: it closed the connection; where programs of yours ask much of it, that is what it does until they stop`,
           options,
         )
       default:

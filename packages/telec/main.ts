@@ -1,6 +1,7 @@
 // The command line of `telec`: what there is, and how it ends. Each command's module is loaded when it is used.
 
 import { AnswerError, ConnectionError } from '@teleclaude/client/client.ts'
+import { type Action, actions } from '@teleclaude/core/policy.ts'
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { exitCodes, Failure } from './failure.ts'
 
@@ -52,6 +53,7 @@ function defineProgram(finish: (exitCode: number) => void): Command {
     .description('list sessions, by project, newest first')
     .option('--live', 'only those that are starting or running')
     .option('--project <directory>', 'only those of this project')
+    .option('--person <name>', 'only those of this person; others than you for admins')
     .option('-n, --limit <number>', 'at most this many', parseCount)
     .option('--all', 'all there are')
     .addOption(json())
@@ -95,18 +97,32 @@ function defineProgram(finish: (exitCode: number) => void): Command {
   program
     .command('whoami')
     .description('who the service takes you for')
+    .option('--explain', 'step by step, with the file and line of the rule')
     .addOption(json())
     .action(async (options) => {
       const { whoami } = await import('./commands/whoami.ts')
       finish(await whoami({ ...options, ...socket() }))
     })
   program
+    .command('can')
+    .description('whether the service would let a person do something, and why; nothing is done')
+    .argument('<person>', 'a person, or an account of this machine; yourself, or as an admin anybody')
+    .addArgument(program.createArgument('<action>', 'what they would do').choices(actions))
+    .argument('[session]', 'the session that it is about: an id, or the beginning of one')
+    .addOption(json())
+    .action(async (person: string, action: Action, session: string | undefined, options) => {
+      const { can } = await import('./commands/can.ts')
+      finish(await can({ person, action, session }, { ...options, ...socket() }))
+    })
+  definePeople(program, finish)
+  program
     .command('doctor')
     .description('check the installation; says how to mend what is wrong')
+    .option('--isolation', 'as root: become a user whom nobody knows, and show that they can do nothing')
     .addOption(json())
-    .action(async (options: { json?: true }) => {
+    .action(async ({ isolation = false, json = false }: { isolation?: boolean; json?: boolean }) => {
       const { doctor } = await import('./commands/doctor.ts')
-      finish(await doctor({ json: options.json ?? false, ...socket() }))
+      finish(await doctor({ isolation, json, ...socket() }))
     })
   defineConfig(program, finish)
   program
@@ -140,6 +156,30 @@ function defineProgram(finish: (exitCode: number) => void): Command {
     finish(await completeIds(socket()))
   })
   return program
+}
+
+function definePeople(program: Command, finish: (exitCode: number) => void): void {
+  const socket = () => program.opts<{ socket?: string }>()
+  const json = () => new Option('--json', 'print one JSON object')
+  const people = program.command('people').description('the accounts that use the service, for admins')
+  people
+    .command('ls')
+    .description('accounts by uid: whose they are, and which are quarantined because they became others')
+    .addOption(json())
+    .action(async (options) => {
+      const { listPeople } = await import('./commands/people.ts')
+      finish(await listPeople({ ...options, ...socket() }))
+    })
+  people
+    .command('rebind')
+    .description('say that a quarantined account is whom the configuration says: it then has all that is that person’s')
+    .argument('<account>', 'the name of an account of this machine, or a uid')
+    .option('-y, --yes', 'do not ask')
+    .addOption(json())
+    .action(async (account: string, options) => {
+      const { rebind } = await import('./commands/people.ts')
+      finish(await rebind(account, { ...options, ...socket() }))
+    })
 }
 
 function defineConfig(program: Command, finish: (exitCode: number) => void): void {
@@ -231,8 +271,11 @@ function exitCodeOf(error: unknown): number {
   if (error instanceof AnswerError) {
     switch (error.problem.code) {
       case 'not-permitted':
+      // What an admin's rule does not allow: neither other input nor another try changes that.
+      case 'limit-reached':
         return exitCodes.notPermitted
       case 'unavailable':
+      case 'too-many-requests':
         return exitCodes.unavailable
       case 'config':
         return exitCodes.config

@@ -116,8 +116,9 @@ async function answers(socketPath: string): Promise<boolean> {
   try {
     await once(socket, 'connect')
     return true
-  } catch {
-    return false
+  } catch (error) {
+    // A full queue is somebody's (connect(2)).
+    return error instanceof Error && 'code' in error && error.code === 'EAGAIN'
   } finally {
     socket.destroy()
   }

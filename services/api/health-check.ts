@@ -4,13 +4,21 @@
 import { systemLayout } from '@teleclaude/config/layout.ts'
 
 const patienceMs = 3_000
+const pauseMs = 10
 
 const { request } = process.getBuiltinModule('node:http')
 
-function check(socketPath: string): Promise<{ readonly ok: boolean; readonly what: string }> {
+type Outcome = { readonly ok: boolean; readonly what: string }
+
+function check(socketPath: string, signal = AbortSignal.timeout(patienceMs)): Promise<Outcome> {
   return new Promise((resolve) => {
-    const sent = request({ socketPath, path: '/readyz', agent: false, signal: AbortSignal.timeout(patienceMs) })
-    sent.on('error', (error) => {
+    const sent = request({ socketPath, path: '/readyz', agent: false, signal })
+    sent.on('error', (error: NodeJS.ErrnoException) => {
+      // Many are connecting: no reason to take the service for dead (connect(2)).
+      if (error.code === 'EAGAIN' && !signal.aborted) {
+        setTimeout(() => resolve(check(socketPath, signal)), pauseMs)
+        return
+      }
       const why = error.name === 'AbortError' ? `no answer in ${patienceMs} ms` : error.message
       resolve({ ok: false, what: `not ready: ${why}` })
     })

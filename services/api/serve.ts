@@ -1,23 +1,32 @@
 // What both modes share once the store is open: sessions, socket, sweep, and the way back.
 
 import { once } from 'node:events'
-import type { Server } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
+import type { UsageLimits } from '@teleclaude/config/load.ts'
 import { nowUs } from '@teleclaude/core/instant.ts'
 import type { InstanceLock, Store } from '@teleclaude/store/contract.ts'
 import { schedule } from 'node-cron'
 import type { Logger } from 'pino'
 import { Denials } from './audit/denials.ts'
 import { record, recordAll, theApi } from './audit/record.ts'
-import { createApiServer } from './http/server.ts'
+import { type ApiServer, createApiServer } from './http/server.ts'
+import { connectionCapacity } from './limits/capacity.ts'
+import { defaultPatience, type Patience } from './limits/patience.ts'
+import { Limits } from './limits/user-limits.ts'
 import type { Service } from './service.ts'
 import { defaultLostAfterMs, Hub } from './sessions/hub.ts'
+import { LiveLimit } from './sessions/live-limit.ts'
 import { listenOnSocket } from './socket.ts'
+import { OpenStreams } from './streams/open-streams.ts'
 import { readVersion } from './version.ts'
 
-export type ServeOptions = Pick<Service, 'mode' | 'store' | 'identity' | 'host' | 'config' | 'log'> & {
+export type ServeOptions = Pick<Service, 'mode' | 'store' | 'identity' | 'accounts' | 'host' | 'config' | 'log'> & {
   /** `mode` as in chmod(2). */
   readonly socket: { readonly path: string; readonly mode: number }
+  /** As they are now, or null where there is one user, who has everything. */
+  readonly limits: (() => UsageLimits) | null
+  /** Of slow clients, where it is not the default. */
+  readonly patience?: Patience | undefined
 }
 
 export type Serving = {
@@ -27,6 +36,18 @@ export type Serving = {
 
 /** The end of the service is recorded where that is possible soon; a supervisor that waits would kill us. */
 const lastWordMs = 3_000
+/** Longer than any WebSocket is given to take leave. */
+const leaveMs = 1_500
+/** Accounts are deleted and renamed without a word to us, and looked up as seldom as this. */
+const reviewMs = 30_000
+
+const all = Number.POSITIVE_INFINITY
+const noLimits: UsageLimits = {
+  connections: all,
+  requestsPerSecond: all,
+  streams: all,
+  sessions: { newcomer: all, contributor: all, member: all, admin: all },
+}
 
 /** Resolves once everybody can connect.
  *  @throws SocketError, StoreError: then nothing is left open */
@@ -35,10 +56,28 @@ export async function startServing(options: ServeOptions): Promise<Serving> {
   const version = readVersion()
   const hub = new Hub({ store, log, host, lostAfterMs: defaultLostAfterMs })
   const denials = new Denials({ store, host }, log)
-  const server = createApiServer({ ...options, hub, denials, version })
+  const streams = new OpenStreams({ store, host }, options.identity, log)
+  options.config.onReloaded(() => streams.review())
+  options.accounts.onRebound(() => streams.review())
+  const capacity = connectionCapacity()
+  const limits = new Limits({
+    current: options.limits ?? (() => noLimits),
+    capacity: options.limits === null ? Number.POSITIVE_INFINITY : capacity,
+    // Who runs this machine, and the service's own health check, are to come through whatever strangers do.
+    isKnown: (uid) => uid === 0 || uid === process.getuid?.() || options.accounts.isBound(uid),
+    note({ uid, pid }, reason) {
+      const actor = { kind: 'caller', person: null, osUser: null, uid, pid } as const
+      denials.note({ actor, request: 'connect', reason, session: null })
+    },
+  })
+  const liveLimit = new LiveLimit({ store, host, denials, limits: options.limits ?? (() => noLimits) })
+  const server = createApiServer(
+    { ...options, hub, streams, denials, limits, liveLimit, version },
+    { patience: options.patience ?? defaultPatience, capacity },
+  )
   try {
     await hub.start()
-    await listenOnSocket(server, socket.path, { mode: socket.mode })
+    await listenOnSocket(server.http, socket.path, { mode: socket.mode })
     // Nothing runs between the two: the first request is read after this has its place in the log.
     await recordAll(options, [
       { action: 'service.started', actor: theApi, session: null, detail: { mode, version } },
@@ -54,11 +93,13 @@ export async function startServing(options: ServeOptions): Promise<Serving> {
       .catch((error: unknown) => log.error({ err: error }, 'configuration not reloaded: the old one stays'))
   }
   if (!hasTerminal()) process.on('SIGHUP', reload)
+  const endReviews = streams.reviewEvery(reviewMs)
   const sweep = schedule('* * * * *', () => sweepCommands(store, log))
   log.info({ socket: socket.path, version, pid: process.pid, mode }, 'ready')
   return {
     async stop() {
       process.off('SIGHUP', reload)
+      endReviews()
       await sweep.destroy()
       await closeServer(server, hub)
       await recordStop(options)
@@ -78,12 +119,14 @@ async function sweepCommands(store: Store, log: Logger): Promise<void> {
     .catch((error: unknown) => log.warn({ err: error }, 'could not sweep expired commands'))
 }
 
-async function closeServer(server: Server, hub: Hub): Promise<void> {
-  const closed = server.listening ? once(server, 'close') : null
-  if (server.listening) server.close()
+async function closeServer({ http, cutAll }: ApiServer, hub: Hub): Promise<void> {
+  const closed = http.listening ? once(http, 'close') : null
+  if (http.listening) http.close()
   await hub.close()
-  server.closeAllConnections()
+  http.closeAllConnections()
+  const cut = setTimeout(cutAll, leaveMs)
   await closed
+  clearTimeout(cut)
 }
 
 async function recordStop({ store, host, log }: ServeOptions): Promise<void> {

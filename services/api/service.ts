@@ -5,15 +5,23 @@ import type { Store } from '@teleclaude/store/contract.ts'
 import type { Logger } from 'pino'
 import type { Denials } from './audit/denials.ts'
 import type { RunningConfig } from './configuration/running-config.ts'
+import type { Accounts } from './identity/accounts.ts'
 import type { Identity } from './identity/identity.ts'
+import type { Limits } from './limits/user-limits.ts'
 import type { Hub } from './sessions/hub.ts'
+import type { LiveLimit } from './sessions/live-limit.ts'
+import type { OpenStreams } from './streams/open-streams.ts'
 
 export type Service = {
   readonly mode: Whoami['mode']
   readonly store: Store
   readonly identity: Identity
+  readonly accounts: Accounts
   readonly hub: Hub
+  readonly streams: OpenStreams
   readonly denials: Denials
+  readonly limits: Limits
+  readonly liveLimit: LiveLimit
   readonly host: string
   readonly version: string
   readonly config: RunningConfig

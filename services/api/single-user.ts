@@ -10,6 +10,7 @@ import type { StoreTarget } from '@teleclaude/store/contract.ts'
 import { acquireInstanceLock, migrate, openStore } from '@teleclaude/store/open.ts'
 import { RunningConfig } from './configuration/running-config.ts'
 import { takeEnvironment } from './configuration/take-environment.ts'
+import { Accounts } from './identity/accounts.ts'
 import { singleUserIdentity } from './identity/single-user.ts'
 import { createLog } from './log.ts'
 import { startServing, stopSignal, untilOver } from './serve.ts'
@@ -50,10 +51,12 @@ export async function runDaemon({ layout, env, ready }: DaemonOptions): Promise<
     mode: 'single-user',
     store,
     identity: singleUserIdentity({ uid, osUser: osUserOf(uid) ?? `uid ${uid}` }),
+    accounts: await Accounts.load({ store, host }),
     host,
     config: new RunningConfig({ mode: 'single-user', files: layout, load }, loaded, log),
     log,
     socket: { path: layout.socket, mode: 0o600 },
+    limits: null,
   })
   for (const warning of loaded.warnings) log.warn(`${describeFault(warning)}; ${warning.mend}`)
   const stopped = stopSignal()

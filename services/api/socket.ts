@@ -9,6 +9,10 @@ import { dirname, join } from 'node:path'
 import { maxSocketPathBytes } from '@teleclaude/config/layout.ts'
 import { shellQuote } from '@teleclaude/config/shell-quote.ts'
 
+/** Connections that wait to be taken in. There is one queue for everybody: who connects faster than that is done keeps it full,
+ *  and all others wait behind as many as it holds, or try again (EAGAIN, connect(2)). */
+const backlog = 64
+
 export type SocketErrorCode =
   | 'path-too-long'
   /** A directory, file or symbolic link is where the socket should be. */
@@ -63,7 +67,7 @@ async function bind(server: Server, own: string): Promise<void> {
   const umask = process.umask(0o177)
   try {
     // Binds and listens before it returns; only the event comes later.
-    server.listen(own)
+    server.listen({ path: own, backlog })
   } finally {
     process.umask(umask)
   }

@@ -1,14 +1,15 @@
 // System mode as a real process of its own uid, on a real database, asked by real other users.
 
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { chmodSync, chownSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { after, before, describe, type TestContext, test } from 'node:test'
 import type { AuditEntry } from '@teleclaude/core/audit.ts'
 import { migrate, openStore } from '@teleclaude/store/open.ts'
 import { queryRows } from '../../packages/store/test-engines.ts'
+import { openCheckout } from '../../test/support/open-checkout.ts'
 import { startPostgres, type TestPostgres } from '../../test/support/postgres-server.ts'
-import { routes } from './http/routes.ts'
 import {
   alice,
   ask,
@@ -66,26 +67,6 @@ if (process.getuid?.() === 0) {
       assert.equal((await ask(place.socket, 65_534, 'GET', '/v1/whoami')).status, 403)
     })
 
-    test('who is not known gets health and whoami of all routes, and nothing of sessions', async (t) => {
-      const place = await makePlace(t)
-      await serve(t, place)
-      const { body } = await ask(place.socket, alice, 'POST', '/v1/sessions', newSession)
-      const { session, notice } = body as { session: { id: string }; notice: string }
-      assert.equal(notice, 'Be nice.')
-      for (const { method, path, on } of routes) {
-        const input = path === '/v1/sessions' ? newSession : path === '/v1/config/reload' ? {} : { kind: 'stop' }
-        const request = [
-          method.toUpperCase(),
-          path.replace(':id', session.id),
-          method === 'post' ? input : undefined,
-        ] as const
-        const isOpen = ['/healthz', '/readyz', '/v1/whoami'].includes(path)
-        assert.equal((await ask(place.socket, stranger, ...request)).status, isOpen ? 200 : 403, `${method} ${path}`)
-        if (on === 'session') assert.equal((await ask(place.socket, bob, ...request)).status, 404, `${method} ${path}`)
-      }
-      assert.deepEqual((await ask(place.socket, bob, 'GET', '/v1/safeguards')).status, 200)
-    })
-
     test('starts, stops, denials and the stopping of another’s session are on the record', async (t) => {
       const place = await makePlace(t)
       const serving = await serve(t, place)
@@ -102,30 +83,38 @@ if (process.getuid?.() === 0) {
         [
           'service.started',
           'config.loaded',
+          'account.bound',
           'session.started',
           'request.denied',
           'request.denied',
+          'account.bound',
           'session.stopped',
           'service.stopped',
         ],
       )
+      const [started, configured, bobBound, begun, unknown, refused, aliceBound, stopped] = all
       const subject = { id: session.id, owner: 'bob' }
-      assert.partialDeepStrictEqual(all[0], { detail: { mode: 'system' } })
+      assert.partialDeepStrictEqual(started, { detail: { mode: 'system' } })
       assert.match(
-        String(all[1]?.detail.lines),
+        String(configured?.detail.lines),
         new RegExp(`^people.alice: {"role":"admin","os_uid":\\[${alice}\\]}$`, 'm'),
       )
-      assert.partialDeepStrictEqual(all[2], { actor: { person: 'bob', uid: bob }, session: subject })
-      assert.partialDeepStrictEqual(all[3], {
+      assert.partialDeepStrictEqual(bobBound, {
+        actor: { uid: bob },
+        detail: { uid: bob, osUser: null, person: 'bob' },
+      })
+      assert.partialDeepStrictEqual(aliceBound, { actor: { uid: alice }, detail: { uid: alice, person: 'alice' } })
+      assert.partialDeepStrictEqual(begun, { actor: { person: 'bob', uid: bob }, session: subject })
+      assert.partialDeepStrictEqual(unknown, {
         actor: { person: null, uid: stranger },
         detail: { request: 'session.list' },
       })
-      assert.partialDeepStrictEqual(all[4], {
+      assert.partialDeepStrictEqual(refused, {
         actor: { person: 'alice' },
         session: subject,
         detail: { request: 'transcript.read' },
       })
-      assert.partialDeepStrictEqual(all[5], { actor: { person: 'alice' }, session: subject, detail: { force: true } })
+      assert.partialDeepStrictEqual(stopped, { actor: { person: 'alice' }, session: subject, detail: { force: true } })
     })
 
     test('a reload counts from the next request on; only an admin, or a signal, can ask for it', async (t) => {
@@ -239,6 +228,28 @@ if (process.getuid?.() === 0) {
         "INSERT INTO teleclaude_migrations (name, checksum, applied_at) VALUES ('9999_future', 'sha256:x', now())",
       )
       assert.match(await end({ wait: true }), /^StoreError schema-newer: /)
+    })
+
+    test('without what asks the kernel who calls it does not start, and says so, waiting or not', async (t) => {
+      const place = await makePlace(t)
+      const koffi = JSON.stringify({ url: 'file:///nowhere/koffi.js', format: 'commonjs', shortCircuit: true })
+      const hook = `import { registerHooks } from 'node:module'
+        registerHooks({ resolve: (name, context, next) => (name === 'koffi' ? ${koffi} : next(name, context)) })`
+      const { node, telec } = openCheckout()
+      const program = join(dirname(telec), '../../../services/api/main.ts')
+      const env = {
+        PATH: process.env.PATH,
+        DATABASE_URL: place.url,
+        NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(hook)}`,
+      }
+      for (const words of [[], ['--wait']]) {
+        const { status, stderr } = spawnSync(node, [program, ...words], { ...service, cwd: '/', env, encoding: 'utf8' })
+        assert.equal(status, 69, stderr)
+        assert.match(
+          stderr,
+          /^teleclaude api: cannot identify peers: koffi does not load: .*; install the dependencies again .*\n$/,
+        )
+      }
     })
 
     test('an admin named by the deployment is one', async (t) => {

@@ -16,8 +16,10 @@ import { acquireInstanceLock, openStore } from '@teleclaude/store/open.ts'
 import type { Logger } from 'pino'
 import { RunningConfig } from './configuration/running-config.ts'
 import { takeEnvironment } from './configuration/take-environment.ts'
+import { Accounts } from './identity/accounts.ts'
 import { systemIdentity } from './identity/system.ts'
 import { type KernelFacts, refuseUnsafe } from './kernel-facts.ts'
+import type { Patience } from './limits/patience.ts'
 import { createLog } from './log.ts'
 import { startServing, stopSignal, untilOver } from './serve.ts'
 
@@ -28,6 +30,8 @@ export type SystemOptions = {
   readonly facts: KernelFacts
   /** What somebody can mend meanwhile is waited for; without it, it is thrown. */
   readonly wait: boolean
+  /** Of slow clients. */
+  readonly patience?: Patience
 }
 
 const retryMs = 1_000
@@ -54,7 +58,7 @@ async function startPatiently(options: SystemOptions, stopped: Promise<void>): P
   const said = new Set<string>()
   const load = makeLoader(options)
   for (;;) {
-    const attempt = start(options.layout, load).catch((error: unknown) => {
+    const attempt = start(options, load).catch((error: unknown) => {
       if (!options.wait || !isMendable(error)) throw error
       return error
     })
@@ -93,7 +97,7 @@ function makeLoader({ layout, env }: SystemOptions): Load {
   }
 }
 
-async function start(layout: SystemOptions['layout'], load: Load): Promise<Running> {
+async function start({ layout, patience }: SystemOptions, load: Load): Promise<Running> {
   const loaded = load()
   const { host, databaseUrl } = loaded.config
   const log = createLog(loaded.config)
@@ -105,14 +109,18 @@ async function start(layout: SystemOptions['layout'], load: Load): Promise<Runni
   const holder = { host, pid: process.pid, program: 'teleclaude api' }
   const lock = opened.adopt(await acquireInstanceLock(target, holder), (held) => held.release())
   const store = opened.adopt(await openStore(target, { lock }).catch(advise), (open) => open.close())
+  const accounts = await Accounts.load({ store, host })
   const serving = await startServing({
     mode: 'system',
     store,
-    identity: systemIdentity(() => config.current.people),
+    identity: systemIdentity(() => config.current.people, accounts),
+    accounts,
     host,
     config,
     log,
     socket: { path: layout.socket, mode: 0o666 },
+    limits: () => config.current.limits,
+    patience,
   })
   opened.defer(() => serving.stop())
   for (const warning of loaded.warnings) log.warn(`${describeFault(warning)}; ${warning.mend}`)

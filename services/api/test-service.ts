@@ -6,10 +6,10 @@ import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } f
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
-import type { TestContext } from 'node:test'
 import { migrate } from '@teleclaude/store/open.ts'
 import { openCheckout } from '../../test/support/open-checkout.ts'
 import type { TestPostgres } from '../../test/support/postgres-server.ts'
+import type { Patience } from './limits/patience.ts'
 
 export const service = { uid: 60_701, gid: 60_700 }
 /** Users of this machine, by uid alone. */
@@ -23,11 +23,27 @@ export const config = `people:
 notice: Be nice.
 `
 
+/** For a configuration: who asks for everything at once is not held up. */
+export const generousLimits = `limits:
+  connections: 2000
+  requests_per_second: 10000
+  streams: 2000
+  sessions: { newcomer: 10000, contributor: 10000, member: 10000, admin: 10000 }
+`
+
 export type Place = {
   readonly directory: string
   readonly configFile: string
   readonly socket: string
   readonly url: string
+}
+
+type ServiceOptions = {
+  readonly wait: boolean
+  readonly patience?: Patience
+  readonly env?: NodeJS.ProcessEnv
+  /** What to run instead of system mode: a module's text, made for the directory of services/api. */
+  readonly script?: (directory: string) => string
 }
 
 /** Serves until it is told to stop; `said` are the messages of its log. */
@@ -40,7 +56,7 @@ export class Service {
   readonly ended: Promise<unknown[]>
   stderr = ''
 
-  constructor(place: Place, options: { readonly wait: boolean; readonly env?: NodeJS.ProcessEnv }) {
+  constructor(place: Place, options: ServiceOptions) {
     const { node, telec } = openCheckout()
     const module = join(dirname(telec), '../../../services/api/system.ts')
     const run = {
@@ -51,6 +67,7 @@ export class Service {
         socket: place.socket,
       },
       wait: options.wait,
+      patience: options.patience,
     }
     const script = `
       const { runSystem } = await import(${JSON.stringify(module)})
@@ -60,7 +77,7 @@ export class Service {
         process.exit(1)
       })
       process.exit(0)`
-    this.child = spawn(node, ['--input-type=module', '-e', script], {
+    this.child = spawn(node, ['--input-type=module', '-e', options.script?.(dirname(module)) ?? script], {
       ...service,
       cwd: '/',
       env: { PATH: process.env.PATH, DATABASE_URL: place.url, TELECLAUDE_HOST: 'h', ...options.env },
@@ -119,13 +136,47 @@ export async function ask(socketPath: string, uid: number, method: string, path:
   return answer
 }
 
+/** What comes back on connections of that user's, one after the other, each with one of the requests, which are sent as they are:
+ *  byte for byte (latin1), until the service closes the connection or begins with a WebSocket. */
+export async function askAll(socketPath: string, uid: number, requests: readonly string[]): Promise<string[]> {
+  const script = `
+    const ask = (request) => new Promise((resolve) => {
+      let reply = ''
+      const socket = require('node:net').connect(process.argv[1], () => socket.write(request, 'latin1'))
+      socket.setEncoding('latin1')
+      socket.on('data', (part) => {
+        reply += part
+        if (reply.startsWith('HTTP/1.1 101')) socket.destroy()
+      })
+      // Closed with something unread, a connection ends with EPIPE or ECONNRESET: what came before is the answer.
+      socket.on('error', () => undefined)
+      socket.on('close', () => resolve(reply))
+    })
+    let input = ''
+    process.stdin.setEncoding('utf8').on('data', (part) => { input += part }).on('end', async () => {
+      const replies = []
+      for (const request of JSON.parse(input)) replies.push(await ask(request))
+      process.stdout.write(JSON.stringify(replies))
+    })`
+  const { node } = openCheckout()
+  const child = spawn(node, ['-e', script, '--', socketPath], {
+    uid,
+    gid: uid,
+    cwd: '/',
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
+  child.stdin.end(JSON.stringify(requests))
+  const replies: string[] = JSON.parse(await text(child.stdout))
+  return replies
+}
+
 /** Lets the service's user reach the server's socket. */
 export function openDoorway(postgres: TestPostgres): void {
   chmodSync(new URL(postgres.url('x')).searchParams.get('host') ?? '', 0o711)
 }
 
 export async function makeServicePlace(
-  t: TestContext,
+  t: { after(end: () => void): void },
   postgres: TestPostgres,
   { migrated }: { readonly migrated: boolean },
 ): Promise<Place> {
@@ -141,4 +192,11 @@ export async function makeServicePlace(
   const url = await postgres.createDatabase()
   if (migrated) await migrate({ engine: 'postgres', url })
   return { directory, configFile, socket: join(run, 'api.sock'), url }
+}
+
+/** A new configuration, in force: an admin has the service read it. */
+export async function reconfigure(place: Place, text: string): Promise<void> {
+  writeFileSync(place.configFile, text)
+  const { status, body } = await ask(place.socket, alice, 'POST', '/v1/config/reload', {})
+  if (status !== 200) throw new Error(`the service does not take the configuration: ${JSON.stringify(body)}`)
 }

@@ -1,6 +1,6 @@
 // Turns whatever went wrong below a route into a problem document (RFC 9457). What a caller may not know stays in the log.
 
-import type { ServerResponse } from 'node:http'
+import { type ServerResponse, STATUS_CODES } from 'node:http'
 import { type Problem, type ProblemCode, ProblemError, problemCodes } from '@teleclaude/core/problem.ts'
 import { StoreError } from '@teleclaude/store/contract.ts'
 import type { Logger } from 'pino'
@@ -14,13 +14,18 @@ const titles: Readonly<Record<ProblemCode, string>> = {
   'not-permitted': 'You are not permitted to do this',
   'not-found': 'There is no such thing',
   'method-not-allowed': 'This path does not have that method',
+  'too-slow': 'The request did not arrive in time',
   conflict: 'The state of things does not allow this',
   config: 'The configuration can not be used',
+  'limit-reached': 'You have as many as you may have',
+  'length-required': 'The length of the body is missing',
+  'too-many-requests': 'You ask too much at once',
+  'headers-too-large': 'The headers are too large',
   'too-large': 'The request is too large',
   'unsupported-media-type': 'The body has to be application/json',
   invalid: 'The input does not fit',
   internal: 'The service failed',
-  unavailable: 'The database can not be reached',
+  unavailable: 'What this needs can not be reached',
 }
 
 /** RFC 6901: a path of keys as a JSON Pointer. */
@@ -79,20 +84,45 @@ function problemOf(error: ProblemError): Problem {
   }
 }
 
+/** The rest of what the peer sends is not worth reading, and nothing but the next of its connections is worth waiting for. */
+const lastWords: readonly ProblemCode[] = [
+  'bad-request',
+  'too-large',
+  'length-required',
+  'too-slow',
+  'headers-too-large',
+  'too-many-requests',
+]
+
+function headersOf({ code, retryAfterS }: ProblemError): Readonly<Record<string, string>> {
+  const wait = retryAfterS ?? (code === 'unavailable' ? 1 : null)
+  return {
+    'Content-Type': 'application/problem+json',
+    ...(wait === null ? {} : { 'Retry-After': String(wait) }),
+    ...(lastWords.includes(code) ? { Connection: 'close' } : {}),
+  }
+}
+
 /** Writes the problem, or cuts the connection where an answer has begun already: half an answer must not look whole. */
 export function writeProblem(response: ServerResponse, error: unknown, log: Logger): void {
   const problem = toProblemError(error)
   if (problem.code === 'internal') log.error({ err: problem.cause }, 'request failed')
-  if (problem.code === 'unavailable') log.warn({ err: problem.cause }, 'database not usable')
+  if (problem.code === 'unavailable') log.warn({ err: problem.cause }, 'not usable now')
   if (response.headersSent) {
     response.destroy()
     return
   }
   const body = problemOf(problem)
   response.statusCode = body.status
-  response.setHeader('Content-Type', 'application/problem+json')
-  if (problem.code === 'unavailable') response.setHeader('Retry-After', '1')
-  // The rest of a refused body is not worth reading.
-  if (problem.code === 'too-large') response.setHeader('Connection', 'close')
+  for (const [name, value] of Object.entries(headersOf(problem))) response.setHeader(name, value)
   response.end(JSON.stringify(body))
+}
+
+/** The whole answer (RFC 9112), for where no request could be read. The connection is to be closed after it. */
+export function rawProblem(problem: ProblemError): string {
+  const body = problemOf(problem)
+  const text = JSON.stringify(body)
+  const headers = { ...headersOf(problem), Connection: 'close', 'Content-Length': String(Buffer.byteLength(text)) }
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`)
+  return `HTTP/1.1 ${body.status} ${STATUS_CODES[body.status] ?? ''}\r\n${lines.join('\r\n')}\r\n\r\n${text}`
 }

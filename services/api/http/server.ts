@@ -5,29 +5,48 @@ import { createServer, type IncomingMessage, type Server, ServerResponse } from 
 import type { Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import type { Caller, PeerCredentials } from '@teleclaude/core/caller.ts'
+import type { Caller } from '@teleclaude/core/caller.ts'
+import type { Ownership } from '@teleclaude/core/policy.ts'
 import { ProblemError } from '@teleclaude/core/problem.ts'
+import { closeCodes } from '@teleclaude/core/protocol.ts'
 import { maxFrameBytes } from '@teleclaude/core/transcript.ts'
-import { readPeer } from '@teleclaude/peercred/peer.ts'
-import { PeerError } from '@teleclaude/peercred/peer-error.ts'
 import express, { type Express, type Request, type Response } from 'express'
 import { WebSocketServer } from 'ws'
+import { Connections, maxBodyBytes } from '../limits/connections.ts'
+import { dropFlood } from '../limits/drop.ts'
+import { type Patience, timeoutsOf } from '../limits/patience.ts'
 import type { Service } from '../service.ts'
-import { authoriseService, authoriseSession } from './gate.ts'
+import { closeWebSocket } from '../streams/close-web-socket.ts'
+import type { OpenStream } from '../streams/open-streams.ts'
+import { authorise, authoriseSession } from './gate.ts'
 import { writeProblem } from './problems.ts'
 import type { Answer, Route, StreamRoute } from './route.ts'
 import { routes, streams } from './routes.ts'
 
-const maxBodyBytes = 512 * 1024
+/** What every request meets. */
+type Surface = {
+  readonly service: Service
+  readonly connections: Connections
+  readonly callerOf: (request: IncomingMessage) => Caller
+}
 
-/** The server, not yet listening. Closing it leaves WebSockets to the hub. */
-export function createApiServer(service: Service): Server {
-  const peers = new WeakMap<Socket, PeerCredentials | PeerError>()
+export type ServerOptions = {
+  readonly patience: Patience
+  /** Connections of everybody together. */
+  readonly capacity: number
+}
+
+export type ApiServer = {
+  /** Not yet listening. Closing it leaves WebSockets to the hub. */
+  readonly http: Server
+  /** Ends every connection that is left, also one that is about to become a WebSocket, which nobody else knows. */
+  cutAll(): void
+}
+
+export function createApiServer(service: Service, { patience, capacity }: ServerOptions): ApiServer {
+  const connections = new Connections(service.limits, service.log)
   const callerOf = (request: IncomingMessage): Caller => {
-    const peer = peers.get(request.socket)
-    if (peer === undefined || peer instanceof PeerError) {
-      throw new ProblemError('not-permitted', peer?.message ?? 'cannot identify the peer: the kernel was not asked')
-    }
+    const peer = connections.peerOf(request.socket)
     if (request.headers.origin !== undefined) {
       throw new ProblemError(
         'origin-refused',
@@ -44,54 +63,87 @@ export function createApiServer(service: Service): Server {
     return service.identity.resolve(peer)
   }
 
-  const server = createServer(createApp(service, callerOf))
-  server.on('connection', (socket) => {
-    try {
-      peers.set(socket, readPeer(socket))
-    } catch (error) {
-      if (!(error instanceof PeerError)) throw error
-      service.log.warn({ err: error }, 'connection refused: its peer could not be identified')
-      peers.set(socket, error)
-    }
-  })
+  // That there is a Host is looked at where everything else is that is wrong with a request, and counted.
+  const server = createServer({ ...timeoutsOf(patience), requireHostHeader: false })
+  server.maxConnections = capacity
+  server.on('drop', () => connections.complain('connections refused: there are too many of all users together'))
+  acceptFirst(server, (socket) => connections.accept(socket))
+  server.on('listening', () => dropFlood(server, service.limits))
+
+  const surface: Surface = { service, connections, callerOf }
+  const app = createApp(surface)
+  const answer = (request: IncomingMessage, response: ServerResponse, begin: () => void): void => {
+    connections.admit(request, response).then(
+      (isAdmitted) => {
+        if (isAdmitted) begin()
+      },
+      (error: unknown) => writeProblem(response, error, service.log),
+    )
+  }
+  server.on('request', (request, response) => answer(request, response, () => app(request, response)))
+  server.on('checkContinue', (request, response) =>
+    answer(request, response, () => {
+      response.writeContinue()
+      app(request, response)
+    }),
+  )
+  // RFC 9110, 10.1.1: what else is expected may be passed over.
+  server.on('checkExpectation', (request, response) => answer(request, response, () => app(request, response)))
+  server.on('clientError', (error, socket) => connections.refuse(error, socket as Socket))
+  server.setTimeout(patience.unreadMs, (socket) => connections.idle(socket))
+
   const webSockets = new WebSocketServer({
     noServer: true,
     maxPayload: maxFrameBytes,
     perMessageDeflate: false,
     clientTracking: false,
+    autoPong: false,
   })
   server.on('upgrade', (request, socket, head) => {
     socket.on('error', (error) => service.log.debug({ err: error }, 'connection broke'))
-    upgrade(service, webSockets, callerOf, request, socket as Socket, head).catch((error: unknown) => {
-      const response = new ServerResponse(request)
-      response.shouldKeepAlive = false
-      response.assignSocket(socket as Socket)
-      response.on('finish', () => socket.end())
-      writeProblem(response, error, service.log)
-    })
+    connections
+      .admitStream(request)
+      .then((isAdmitted) =>
+        isAdmitted ? upgrade(service, webSockets, callerOf, request, socket as Socket, head) : undefined,
+      )
+      .catch((error: unknown) => {
+        const response = new ServerResponse(request)
+        response.shouldKeepAlive = false
+        response.assignSocket(request.socket)
+        response.on('finish', () => request.socket.destroySoon())
+        writeProblem(response, error, service.log)
+      })
   })
-  return server
+  return { http: server, cutAll: () => connections.cutAll() }
 }
 
-function createApp(service: Service, callerOf: (request: IncomingMessage) => Caller): Express {
+/** Has each connection looked at before HTTP is spoken on it. */
+function acceptFirst(server: Server, accept: (socket: Socket) => boolean): void {
+  const [speakHttp, ...others] = server.listeners('connection')
+  if (speakHttp === undefined || others.length > 0) throw new TypeError('Node takes connections in in another way')
+  server.removeAllListeners('connection')
+  server.on('connection', (socket) => {
+    if (accept(socket)) speakHttp.call(server, socket)
+  })
+}
+
+function createApp(surface: Surface): Express {
+  const { service, callerOf } = surface
   const app = express()
   app.disable('x-powered-by')
   app.disable('etag')
   app.set('query parser', 'simple')
-  const parseJson = express.json({ limit: maxBodyBytes, strict: false, inflate: false })
 
+  // Of whatever path and method, and before a body is read: who may not speak is not listened to.
+  app.use((request, _response, next) => {
+    callerOf(request)
+    next()
+  })
   for (const route of routes) {
     const run = (request: Request, response: Response): void => {
-      serve(service, callerOf, route, request, response).catch((error: unknown) =>
-        writeProblem(response, error, service.log),
-      )
+      serve(surface, route, request, response).catch((error: unknown) => writeProblem(response, error, service.log))
     }
-    // The caller is settled before the body is read: who may not speak is not listened to.
-    const identify = (request: Request, _response: Response, next: () => void): void => {
-      callerOf(request)
-      next()
-    }
-    if (route.method === 'post') app.post(route.path, identify, parseJson, run)
+    if (route.method === 'post') app.post(route.path, run)
     else app.get(route.path, run)
   }
   for (const path of new Set(routes.map((route) => route.path))) {
@@ -111,35 +163,55 @@ function createApp(service: Service, callerOf: (request: IncomingMessage) => Cal
   return app
 }
 
-async function serve(
-  service: Service,
-  callerOf: (request: IncomingMessage) => Caller,
-  route: Route,
-  request: Request,
-  response: Response,
-): Promise<void> {
-  const caller = callerOf(request)
-  // Before the input is looked at: who may not ask learns nothing from it.
+async function serve(surface: Surface, route: Route, request: Request, response: Response): Promise<void> {
+  const { service } = surface
+  const caller = surface.callerOf(request)
+  // Before the input is read: who may not ask learns nothing from it, and costs nothing.
   if (route.on === 'service') {
-    authoriseService(service, caller, route.action)
-    const handle = route.prepare(request.query, bodyOf(route, request))
-    await writeAnswer(response, await handle({ service, caller }))
+    await authorise(service, caller, route.action, { kind: 'service' })
+    const handle = route.prepare(request.query, await readBody(route, request, response))
+    const answer = await handle({ service, caller })
+    await writeAnswer(surface, { caller, action: route.action, session: null }, response, answer)
+  } else if (route.on === 'person') {
+    const name = String(request.params.person)
+    await authorise(service, caller, route.action, { kind: 'person', ownership: isOwnName(caller, name) })
+    const handle = route.prepare(request.query, await readBody(route, request, response))
+    const answer = await handle({ service, caller, name })
+    await writeAnswer(surface, { caller, action: route.action, session: null }, response, answer)
   } else {
     const session = await authoriseSession(service, caller, route.action, request.params.id)
-    const handle = route.prepare(request.query, bodyOf(route, request))
-    await writeAnswer(response, await handle({ service, caller, session }))
+    const handle = route.prepare(request.query, await readBody(route, request, response))
+    const answer = await handle({ service, caller, session })
+    await writeAnswer(surface, { caller, action: route.action, session }, response, answer)
   }
 }
 
-function bodyOf(route: Route, request: Request): unknown {
-  if (route.method !== 'post' || request.body !== undefined) return request.body
+/** By person, or by account: who is no person has nothing else to go by. */
+function isOwnName({ person, osUser }: Caller, name: string): Ownership {
+  return name === (person ?? osUser) ? 'own' : 'other'
+}
+
+const parseJson = express.json({ limit: maxBodyBytes, strict: false, inflate: false })
+
+async function readBody(route: Route, request: Request, response: Response): Promise<unknown> {
+  if (route.method !== 'post') return undefined
+  await new Promise<void>((resolve, reject) =>
+    parseJson(request, response, (error?: unknown) => (error === undefined ? resolve() : reject(error))),
+  )
+  if (request.body !== undefined) return request.body
   throw new ProblemError(
     'unsupported-media-type',
     'cannot read the body: send JSON with Content-Type: application/json',
   )
 }
 
-async function writeAnswer(response: Response, answer: Answer): Promise<void> {
+async function writeAnswer(
+  { service, connections }: Surface,
+  asked: Omit<OpenStream, 'close'>,
+  response: Response,
+  answer: Answer,
+): Promise<void> {
+  if ('stream' in answer) connections.openStream(response.req.socket, response)
   response.statusCode = answer.status
   response.setHeader('Cache-Control', 'no-store')
   if ('json' in answer) {
@@ -150,7 +222,21 @@ async function writeAnswer(response: Response, answer: Answer): Promise<void> {
   }
   response.setHeader('Content-Type', answer.contentType)
   response.setHeader('X-Content-Type-Options', 'nosniff')
-  await pipeline(Readable.from(answer.stream, { objectMode: false }), response)
+  // Half an answer must not look whole, so there is no other way to end one.
+  const over = service.streams.open({ ...asked, close: () => response.destroy() })
+  try {
+    await pipeline(Readable.from(answer.stream, { objectMode: false }), response)
+  } catch (error) {
+    if (!isEndedEarly(error)) throw error
+    service.log.debug({ err: error }, 'an answer ended early')
+  } finally {
+    over()
+  }
+}
+
+/** Whoever read it has read enough, or may not read on: no failure of ours. */
+function isEndedEarly(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE'
 }
 
 async function upgrade(
@@ -162,7 +248,8 @@ async function upgrade(
   head: Buffer,
 ): Promise<void> {
   const caller = callerOf(request)
-  const url = new URL(request.url ?? '/', 'http://localhost')
+  const url = URL.parse(request.url ?? '/', 'http://localhost')
+  if (url === null) throw new ProblemError('bad-request', 'cannot read the request: its path is malformed')
   const found = findStream(url.pathname)
   if (found === null) throw new ProblemError('not-found', 'cannot find this path: no WebSocket is offered here')
   const { stream, id } = found
@@ -177,9 +264,15 @@ async function upgrade(
     // Nothing is read until the session has it: a message, or the close, would find nobody listening.
     webSocket.pause()
     webSocket.on('error', (error) => service.log.debug({ err: error }, 'WebSocket broke'))
+    // RFC 6455, 5.5.3: not each ping needs an answer. Those of somebody who does not read would pile up.
+    webSocket.on('ping', (data) => {
+      if (webSocket.bufferedAmount < maxFrameBytes) webSocket.pong(data)
+    })
+    const close = (reason: string) => closeWebSocket(webSocket, closeCodes.notPermitted, reason)
+    webSocket.once('close', service.streams.open({ caller, action, session, close }))
     handle({ service, caller, session, socket: webSocket }).catch((error: unknown) => {
       service.log.error({ err: error, session: session.id }, 'stream failed')
-      webSocket.close(1011)
+      closeWebSocket(webSocket, 1011, 'the service failed')
     })
   })
 }

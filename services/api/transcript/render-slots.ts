@@ -1,4 +1,5 @@
 // Who may render at the same time. A turn is held until its job ends; where others wait, it is taken from a reader that takes nothing.
+// Nobody has all turns, and who has fewer comes before who has more.
 
 export type RenderSlot = Disposable & {
   /** Aborted when the turn was taken away. */
@@ -8,8 +9,8 @@ export type RenderSlot = Disposable & {
   readerBack(): void
 }
 
-type Holder = { readonly revoke: AbortController; pausedAtMs: number | null }
-type Waiter = { readonly admit: (holder: Holder | null) => void }
+type Holder = { readonly uid: number; readonly revoke: AbortController; pausedAtMs: number | null }
+type Waiter = { readonly uid: number; readonly admit: (holder: Holder | null) => void }
 
 export class RenderSlots {
   readonly #jobs: number
@@ -23,10 +24,10 @@ export class RenderSlots {
     this.#stallMs = stallMs
   }
 
-  /** Resolves when it is one's turn, in order of asking; with null where the job was abandoned before. */
-  async take(abandoned: AbortSignal): Promise<RenderSlot | null> {
+  /** Resolves when it is the turn of that user, in order of their asking; with null where the job was abandoned before. */
+  async take(uid: number, abandoned: AbortSignal): Promise<RenderSlot | null> {
     const { promise, resolve } = Promise.withResolvers<Holder | null>()
-    const waiter: Waiter = { admit: resolve }
+    const waiter: Waiter = { uid, admit: resolve }
     this.#waiters.add(waiter)
     const leave = () => {
       this.#waiters.delete(waiter)
@@ -54,15 +55,28 @@ export class RenderSlots {
   }
 
   #admit(): void {
-    for (const waiter of this.#waiters) {
-      if (this.#holders.size >= this.#jobs) break
-      const holder: Holder = { revoke: new AbortController(), pausedAtMs: null }
+    for (let waiter = this.#next(); waiter !== null; waiter = this.#next()) {
+      const holder: Holder = { uid: waiter.uid, revoke: new AbortController(), pausedAtMs: null }
       this.#holders.add(holder)
       this.#waiters.delete(waiter)
       waiter.admit(holder)
     }
     clearTimeout(this.#watch)
     if (this.#waiters.size > 0) this.#watch = setTimeout(() => this.#revokeStalled(), this.#stallMs / 10)
+  }
+
+  #next(): Waiter | null {
+    if (this.#holders.size >= this.#jobs) return null
+    // One is left for somebody else.
+    let fewest = Math.max(1, this.#jobs - 1)
+    let next: Waiter | null = null
+    for (const waiter of this.#waiters) {
+      const held = [...this.#holders].filter(({ uid }) => uid === waiter.uid).length
+      if (held >= fewest) continue
+      fewest = held
+      next = waiter
+    }
+    return next
   }
 
   #revokeStalled(): void {

@@ -18,7 +18,7 @@ async function textOf(
 ): Promise<string> {
   const source = Symbol.asyncIterator in chunks ? chunks : chunksOf(chunks)
   let text = ''
-  for await (const piece of render(terminal, source, { colour })) text += piece
+  for await (const piece of render(terminal, source, { colour, uid: 1 })) text += piece
   return text
 }
 
@@ -95,7 +95,7 @@ describe('rendering', () => {
 
   test('ends when its reader stops', async () => {
     const { chunks, closed } = endless('x\r\n')
-    for await (const piece of renderText(terminal, chunks, { colour: false })) {
+    for await (const piece of renderText(terminal, chunks, { colour: false, uid: 1 })) {
       assert.match(piece, /^x\n/)
       break
     }
@@ -104,7 +104,7 @@ describe('rendering', () => {
 
   test('ends when its reader goes away while nothing comes out', async () => {
     const { chunks, opened, closed } = endless('\x1b[?1049h...')
-    const reader = renderText(terminal, chunks, { colour: false })[Symbol.asyncIterator]()
+    const reader = renderText(terminal, chunks, { colour: false, uid: 1 })[Symbol.asyncIterator]()
     const piece = reader.next()
     await opened
     await reader.return?.()
@@ -114,9 +114,9 @@ describe('rendering', () => {
 
   test('takes turns, and lets go of who gave up waiting', async () => {
     const render = textRenderer({ ...limits, jobs: 1 })
-    const first = render(terminal, endless('x\r\n').chunks, { colour: false })[Symbol.asyncIterator]()
+    const first = render(terminal, endless('x\r\n').chunks, { colour: false, uid: 1 })[Symbol.asyncIterator]()
     await first.next()
-    const impatient = render(terminal, endless('x\r\n').chunks, { colour: false })[Symbol.asyncIterator]()
+    const impatient = render(terminal, endless('x\r\n').chunks, { colour: false, uid: 1 })[Symbol.asyncIterator]()
     const nothing = impatient.next()
     const patient = textOf(outputs(['y']), { render })
     await impatient.return?.()
@@ -127,7 +127,7 @@ describe('rendering', () => {
 
   test('takes the turn from a reader that stalls while another waits', async () => {
     const render = textRenderer({ ...limits, jobs: 1, stallMs: 50 })
-    const stalled = render(terminal, endless('x\r\n').chunks, { colour: false })[Symbol.asyncIterator]()
+    const stalled = render(terminal, endless('x\r\n').chunks, { colour: false, uid: 1 })[Symbol.asyncIterator]()
     await stalled.next()
     assert.equal(await textOf(outputs(['y']), { render }), 'y\n')
     await assert.rejects(stalled.next(), failsWith('reader-stalled'))
@@ -135,7 +135,7 @@ describe('rendering', () => {
 
   test('leaves a reader that stalls alone while nobody waits', async () => {
     const render = textRenderer({ ...limits, jobs: 1, stallMs: 0 })
-    const stalled = render(terminal, endless('x\r\n').chunks, { colour: false })[Symbol.asyncIterator]()
+    const stalled = render(terminal, endless('x\r\n').chunks, { colour: false, uid: 1 })[Symbol.asyncIterator]()
     await stalled.next()
     await once(AbortSignal.timeout(20), 'abort')
     assert.equal((await stalled.next()).done, false)
@@ -152,7 +152,7 @@ describe('rendering', () => {
   test('survives a renderer that runs out of memory', async () => {
     // Repeats a cell with many marks all over the widest of rows.
     const { chunks, closed } = endless(`a${'\u0301'.repeat(30)}\x1b[9999b\r\n`.repeat(500))
-    const reader = renderText({ cols: 10_000, rows: 100 }, chunks, { colour: true })[Symbol.asyncIterator]()
+    const reader = renderText({ cols: 10_000, rows: 100 }, chunks, { colour: true, uid: 1 })[Symbol.asyncIterator]()
     await assert.rejects(async () => {
       while (!(await reader.next()).done);
     }, failsWith('renderer-failed'))

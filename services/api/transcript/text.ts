@@ -44,7 +44,8 @@ const defaultLimits: RenderLimits = { jobs: 4, stallMs: 30_000, jobMs: 30_000, m
 export type RenderText = (
   size: TerminalSize,
   chunks: AsyncIterable<TranscriptChunk>,
-  options: { readonly colour: boolean },
+  /** `uid`: whose job it is. */
+  options: { readonly colour: boolean; readonly uid: number },
 ) => AsyncIterable<string>
 
 /** Pieces of the text of a transcript: the lines as they scrolled off the screen, then the screen; lines that were wrapped are
@@ -55,10 +56,10 @@ export const renderText: RenderText = textRenderer(defaultLimits)
 
 export function textRenderer(limits: RenderLimits): RenderText {
   const slots = new RenderSlots(limits)
-  return (size, chunks, { colour }) => ({
+  return (size, chunks, { colour, uid }) => ({
     [Symbol.asyncIterator]() {
       const abandoned = new AbortController()
-      const pieces = render({ size, chunks, colour, limits, slots, abandoned: abandoned.signal })
+      const pieces = render({ size, chunks, colour, uid, limits, slots, abandoned: abandoned.signal })
       return {
         next: () => pieces.next(),
         // A generator's own `return` waits for the piece under way, which may be long in coming.
@@ -75,13 +76,22 @@ type Job = {
   readonly size: TerminalSize
   readonly chunks: AsyncIterable<TranscriptChunk>
   readonly colour: boolean
+  readonly uid: number
   readonly limits: RenderLimits
   readonly slots: RenderSlots
   readonly abandoned: AbortSignal
 }
 
-async function* render({ size, chunks, colour, limits, slots, abandoned }: Job): AsyncGenerator<string, undefined> {
-  using slot = await slots.take(abandoned)
+async function* render({
+  size,
+  chunks,
+  colour,
+  uid,
+  limits,
+  slots,
+  abandoned,
+}: Job): AsyncGenerator<string, undefined> {
+  using slot = await slots.take(uid, abandoned)
   if (slot === null || abandoned.aborted) return
   await using renderer = startRenderer(limits, AbortSignal.any([abandoned, slot.revoked]))
   try {
