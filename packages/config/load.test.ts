@@ -320,3 +320,55 @@ test('whatever is set, the answer is settings or a ConfigError that shows no pas
     }),
   )
 })
+
+test('limits have defaults, each by itself; a role may have no sessions at all', (t) => {
+  const { sources, write } = place(t, { 'config.yml': '' })
+  const load = () => loadSystemConfig(sources({ DATABASE_URL: url }))
+  const defaults = {
+    connections: 320,
+    requestsPerSecond: 100,
+    streams: 256,
+    sessions: { newcomer: 5, contributor: 20, member: 50, admin: 100 },
+  }
+  assert.deepEqual(load().config.limits, defaults)
+  write('config.yml', 'limits:\n  requests_per_second: 7\n  sessions:\n    newcomer: 0\n')
+  const { config, settings } = load()
+  assert.deepEqual(config.limits, {
+    ...defaults,
+    requestsPerSecond: 7,
+    sessions: { ...defaults.sessions, newcomer: 0 },
+  })
+  const limits = settings.filter(({ key }) => key.startsWith('limits.'))
+  assert.deepEqual(
+    limits.filter(({ origin }) => origin.layer === 'system').map(({ key, value }) => [key, value]),
+    [
+      ['limits.requests_per_second', 7],
+      ['limits.sessions.newcomer', 0],
+    ],
+  )
+  assert.deepEqual(new Set(limits.map(({ applies }) => applies)), new Set(['live']))
+})
+
+test('limits that lock everybody out, or contradict each other, are refused with their place', (t) => {
+  const { sources, write } = place(t)
+  const faults = (text: string) => {
+    write('config.yml', text)
+    return refusal(() => loadSystemConfig(sources({ DATABASE_URL: url }))).faults.map(describeFault)
+  }
+  assert.match(faults('limits:\n  connections: 0\n').join(), /config\.yml:2:\d+: limits\.connections is below 4/)
+  assert.match(faults('limits:\n  requests_per_second: 0.5\n').join(), /limits\.requests_per_second is no whole number/)
+  assert.match(faults('limits:\n  sessions:\n    member: -1\n').join(), /:3:\d+: limits\.sessions\.member is below 0/)
+  assert.match(faults('limits:\n  sessions:\n    public: 1\n').join(), /limits\.sessions\.public is no key/)
+  const contradiction = /:\d+:\d+: limits\.streams is above limits\.connections \(320 where it is not set\)/
+  assert.match(faults('limits:\n  streams: 400\n').join(), contradiction)
+  assert.match(faults('limits:\n  connections: 10\n  streams: 11\n').join(), contradiction)
+  write('config.yml', 'limits:\n  connections: 400\n  streams: 400\n')
+  assert.equal(loadSystemConfig(sources({ DATABASE_URL: url })).config.limits.streams, 400)
+  write('config.yml', 'limits:\n  connections: 100\n')
+  assert.equal(loadSystemConfig(sources({ DATABASE_URL: url })).config.limits.connections, 100)
+})
+
+test('who has the service for themselves has no limits to set', (t) => {
+  const { sources } = place(t, { 'config.yml': 'limits:\n  connections: 10\n' })
+  assert.match(refusal(() => loadSingleUserConfig(sources({}))).message, /limits is for a service of the whole machine/)
+})

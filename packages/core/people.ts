@@ -29,6 +29,9 @@ export type People = {
 
 export type Resolution = Pick<Caller, 'person' | 'role' | 'because' | 'rule' | 'refusal'>
 
+/** The key that names an admin outside of `people`. */
+const adminRule = 'admin_uid'
+
 const unknown = 'this service does not know you: an admin has to add you to its people'
 
 export function nobody(because: string, refusal = unknown): Resolution {
@@ -43,7 +46,10 @@ function somebody(person: string, role: GrantedRole, rule: string, because: stri
  *  uid 0 is somebody only where `people` names it. */
 export function resolvePerson(rules: People, peer: PeerCredentials, osUser: string | null): Resolution {
   for (const { name, role, osUsernames, osUids, rule } of rules.people) {
-    if (osUids.includes(peer.uid)) return somebody(name, role, rule, `people: ${name} has os_uid ${peer.uid}`)
+    if (osUids.includes(peer.uid)) {
+      const key = rule === adminRule ? adminRule : 'people'
+      return somebody(name, role, rule, `${key}: ${name} has os_uid ${peer.uid}`)
+    }
     if (osUser !== null && osUsernames.includes(osUser)) {
       return somebody(name, role, rule, `people: ${name} has os_username ${osUser}`)
     }
@@ -77,5 +83,5 @@ export function withAdmin(rules: People, uid: number, account: string | null): P
   // A person of that name who does not have this uid is another human.
   const isFree = account !== null && !people.some(({ name }) => name === account)
   const name = isFree ? account : `uid-${uid}`
-  return { ...rules, people: [...people, { name, role: 'admin', osUsernames: [], osUids: [uid], rule: 'admin_uid' }] }
+  return { ...rules, people: [...people, { name, role: 'admin', osUsernames: [], osUids: [uid], rule: adminRule }] }
 }

@@ -147,23 +147,23 @@ export interface CommandStore {
   list(id: SessionId, limit: number): Promise<readonly Command[]>
 }
 
-/** The account that a uid of a host was when somebody first used the service with it. Numbers and names come back: a uid under
- *  another name, and a name under another uid, are somebody else's until an admin says otherwise. */
+/** A uid of a host, and the account that it was when somebody first used the service with it. Numbers and names come back: a uid
+ *  under another name, and a name under another uid, are somebody else's until an admin says otherwise. */
 export type BoundAccount = {
   readonly uid: number
   /** Null where the uid had no name. */
   readonly osUser: string | null
-  /** Another uid has been given its name since: whoever comes with this uid now is a stranger. */
+  /** The uid or the name has been bound to another since: whoever comes with these two is a stranger. */
   readonly retired: boolean
   readonly boundAtUs: number
 }
 
 export interface AccountStore {
-  /** The host's, by uid. */
+  /** All that the host's uids have been, by uid and name. */
   list(host: string): Promise<readonly BoundAccount[]>
-  /** Resolves once it is durable. A uid that is bound already stays as it is. */
+  /** Resolves once it is durable. Where the uid or the name is known already, nothing changes. */
   bind(host: string, account: Omit<BoundAccount, 'retired'>): Promise<void>
-  /** Binds the uid to that name, whatever it was before, and retires the other uids that had the name. Durable when it resolves. */
+  /** Binds the two together, and retires what else either of them was. Durable when it resolves. */
   rebind(host: string, account: Omit<BoundAccount, 'retired'>): Promise<void>
 }
 

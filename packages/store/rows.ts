@@ -135,13 +135,14 @@ export const accountColumns = ['uid', 'os_user', 'retired', 'bound_at'] as const
 
 export const accountRow = z.strictObject({
   uid: z.int(),
-  os_user: z.string().nullable(),
+  os_user: z.string(),
   retired: z.boolean(),
   bound_at: time,
 } satisfies Record<(typeof accountColumns)[number], z.ZodType>)
 
 export function toAccount(row: z.infer<typeof accountRow>): BoundAccount {
-  return { uid: row.uid, osUser: row.os_user, retired: row.retired, boundAtUs: row.bound_at }
+  const osUser = row.os_user === '' ? null : row.os_user
+  return { uid: row.uid, osUser, retired: row.retired, boundAtUs: row.bound_at }
 }
 
 export const countRow = z.strictObject({ count: z.int() })

@@ -36,7 +36,10 @@ export function requireNewCommand(command: NewCommand): void {
 
 export function requireAccount(host: string, { osUser }: Pick<BoundAccount, 'osUser'>): void {
   requireText(host, "the account's host", maxNameLength)
-  if (osUser !== null) requireText(osUser, "the account's name", maxNameLength)
+  if (osUser === null) return
+  requireText(osUser, "the account's name", maxNameLength)
+  // Stored as empty is who has none.
+  if (osUser === '') throw new RangeError("the account's name is empty")
 }
 
 /** Whether any session could match at all: none holds such text. */

@@ -5,7 +5,7 @@ import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { SessionPage, Whoami } from '@teleclaude/core/api.ts'
+import type { AccountList, SessionPage, Whoami } from '@teleclaude/core/api.ts'
 import { GenericContainer } from 'testcontainers'
 import { Appliance, containerOutput, type User, uids } from '../support/appliance.ts'
 
@@ -18,6 +18,13 @@ after(() => own[Symbol.asyncDispose]())
 
 function whoami(user: User | number): Promise<Whoami> {
   return own.json<Whoami>(user, ['whoami'])
+}
+
+/** Written anew and moved into its place, as useradd does. */
+function changeAccounts(change: (passwd: string) => string): void {
+  const passwd = join(own.etc, 'passwd')
+  writeFileSync(`${passwd}+`, change(readFileSync(passwd, 'utf8')))
+  renameSync(`${passwd}+`, passwd)
 }
 
 describe('people of the host', () => {
@@ -64,11 +71,47 @@ describe('people of the host', () => {
   })
 
   test('that were added after the start are known as soon as their account is there', async () => {
-    const passwd = join(own.etc, 'passwd')
-    // Written anew and moved into its place, as useradd does.
-    writeFileSync(`${passwd}+`, `${readFileSync(passwd, 'utf8')}dave:x:30004:30004::/nonexistent:/bin/sh\n`)
-    renameSync(`${passwd}+`, passwd)
+    changeAccounts((accounts) => `${accounts}dave:x:30004:30004::/nonexistent:/bin/sh\n`)
     assert.equal((await whoami(30004)).person, 'dave')
+  })
+
+  test('whose uid was somebody else’s see nothing of that one’s until an admin rebinds it, and then no more than their own', async () => {
+    const ran = await own.telec(30004, ['run', '--title', 'of-dave', '--', 'true'])
+    assert.equal(ran.code, 0, ran.stderr)
+    // userdel dave; useradd --uid 30004 mallory; and a new dave, with the next uid.
+    changeAccounts((accounts) => accounts.replace('dave:x:30004', 'mallory:x:30004'))
+    const refused = await own.telec(30004, ['ls', '--all'])
+    assert.equal(refused.code, 77, refused.stderr)
+    assert.match(refused.stderr, /the account mallory \(uid 30004\) is not who was seen here before.*rebind 30004/)
+    assert.equal((await whoami(30004)).role, 'public')
+    changeAccounts((accounts) => `${accounts}dave:x:30005:30005::/nonexistent:/bin/sh\n`)
+    assert.equal((await whoami(30005)).role, 'public')
+
+    assert.equal((await own.telec('alice', ['people', 'rebind', 'mallory', '--yes'])).code, 77)
+    const unasked = await own.telec('carol', ['people', 'rebind', 'mallory'])
+    assert.equal(unasked.code, 64, unasked.stderr)
+    const { accounts } = await own.json<AccountList>('carol', ['people', 'ls'])
+    assert.partialDeepStrictEqual(
+      accounts.find(({ uid }) => uid === 30004),
+      { osUser: 'mallory', bound: { osUser: 'dave' }, quarantined: true, person: 'mallory' },
+    )
+    const rebound = await own.telec('carol', ['people', 'rebind', 'mallory', '--yes'])
+    assert.equal(rebound.code, 0, rebound.stderr)
+    assert.match(rebound.stdout.toString('utf8'), /Done: the account mallory \(uid 30004\) is mallory, member/)
+    assert.equal((await whoami(30004)).person, 'mallory')
+    assert.deepEqual((await own.json<SessionPage>(30004, ['ls', '--all'])).sessions, [])
+    assert.equal((await whoami(30005)).role, 'public')
+  })
+
+  test('can ask what they may do, and admins what anybody may', async () => {
+    assert.equal((await own.telec('alice', ['can', 'alice', 'session.create'])).code, 0)
+    assert.equal((await own.telec('alice', ['can', 'alice', 'config.reload'])).code, 77)
+    assert.equal((await own.telec('alice', ['can', 'carol', 'config.reload'])).code, 77)
+    const asked = await own.telec('carol', ['can', 'alice', 'config.reload'])
+    assert.equal(asked.code, 77)
+    assert.match(asked.stdout.toString('utf8'), /^no: alice may not do config\.reload\nwhy: this is for admins\n/)
+    const explained = (await own.telec('carol', ['whoami', '--explain'])).stdout.toString('utf8')
+    assert.match(explained, /^ {2}rule +admin_uid: carol has os_uid 30003\n +\/etc\/teleclaude\/\.env:1$/m)
   })
 
   test('can not say who they are in any header', async () => {

@@ -11,26 +11,31 @@ const row = accountRow.extend({ retired: booleanColumn }).transform(toAccount)
 type NewAccount = Omit<BoundAccount, 'retired'>
 
 export function listAccounts(connection: Connection, host: string): readonly BoundAccount[] {
-  const select = connection.prepare(`SELECT ${columns} FROM accounts WHERE host = ? ORDER BY uid`)
+  const select = connection.prepare(`SELECT ${columns} FROM accounts WHERE host = ? ORDER BY uid, os_user`)
   return select.all(host).map((found) => row.parse(found))
 }
 
 export function bindAccount(connection: Connection, host: string, account: NewAccount): void {
   requireAccount(host, account)
+  const { uid, osUser, boundAtUs } = account
+  const name = osUser ?? ''
   const insert = connection.prepare(`
-    INSERT INTO accounts (host, uid, os_user, bound_at) VALUES (?, ?, ?, ?) ON CONFLICT (host, uid) DO NOTHING`)
-  connection.write(() => insert.run(host, account.uid, account.osUser, account.boundAtUs))
+    INSERT INTO accounts (host, uid, os_user, bound_at) SELECT ?, ?, ?, ?
+    WHERE NOT EXISTS (SELECT uid FROM accounts WHERE host = ? AND (uid = ? OR (os_user = ? AND os_user <> '')))`)
+  connection.write(() => insert.run(host, uid, name, boundAtUs, host, uid, name))
 }
 
 export function rebindAccount(connection: Connection, host: string, account: NewAccount): void {
   requireAccount(host, account)
   const { uid, osUser, boundAtUs } = account
-  const retire = connection.prepare('UPDATE accounts SET retired = 1 WHERE host = ? AND os_user = ? AND uid <> ?')
+  const name = osUser ?? ''
+  const retire = connection.prepare(`
+    UPDATE accounts SET retired = 1 WHERE host = ? AND (uid = ? OR (os_user = ? AND os_user <> ''))`)
   const bind = connection.prepare(`
     INSERT INTO accounts (host, uid, os_user, bound_at) VALUES (?, ?, ?, ?)
-    ON CONFLICT (host, uid) DO UPDATE SET os_user = excluded.os_user, retired = 0, bound_at = excluded.bound_at`)
+    ON CONFLICT (host, uid, os_user) DO UPDATE SET retired = 0, bound_at = excluded.bound_at`)
   connection.write(() => {
-    retire.run(host, osUser, uid)
-    bind.run(host, uid, osUser, boundAtUs)
+    retire.run(host, uid, name)
+    bind.run(host, uid, name, boundAtUs)
   })
 }

@@ -47,7 +47,7 @@ for (const engineName of engineNames) {
         detail: { uid: 1001, osUser: 'alice', person: 'alice' },
       })
       const later = await Accounts.load(where)
-      assert.deepEqual(later.all(), accounts.all())
+      assert.deepEqual(later.uids(), accounts.uids())
       assert.equal(later.standingOf(1001, 'alice').kind, 'bound')
     })
 
@@ -69,7 +69,7 @@ for (const engineName of engineNames) {
     test('who is nobody binds nothing', async () => {
       const { accounts, entries } = await make()
       await accounts.bind(caller(1001, 'alice', null))
-      assert.deepEqual([accounts.all(), await entries()], [[], []])
+      assert.deepEqual([accounts.uids(), await entries()], [[], []])
     })
 
     test('a uid under another name or without one, and a name under another uid, are strangers', async () => {
@@ -102,8 +102,9 @@ for (const engineName of engineNames) {
       for (const state of [accounts, await Accounts.load(where)]) {
         assert.equal(state.standingOf(1001, 'bob').kind, 'bound')
         assert.equal(state.standingOf(1009, 'alice').kind, 'bound')
-        // The name that it had is no way back to it.
+        // Neither is the name that it had, nor the uid that had it, a way back to what was theirs.
         assert.equal(state.standingOf(1010, 'bob').kind, 'stranger')
+        assert.equal(state.standingOf(1001, 'alice').kind, 'stranger')
       }
       assert.deepEqual(
         (await entries()).map(({ action, detail }) => [
@@ -118,6 +119,18 @@ for (const engineName of engineNames) {
           ['account.rebound', 1001, 1001, 'alice'],
         ],
       )
+    })
+
+    test('a name whose uid was given to another stays taken: a new account of that name is a stranger', async () => {
+      const { where, accounts } = await make()
+      await accounts.bind(caller(1001, 'dave'))
+      await accounts.rebind(theApi, { uid: 1001, osUser: 'mallory' })
+      for (const state of [accounts, await Accounts.load(where)]) {
+        assert.equal(state.standingOf(1001, 'mallory').kind, 'bound')
+        assert.equal(state.standingOf(1005, 'dave').kind, 'stranger')
+        assert.equal(state.standingOf(1001, 'dave').kind, 'stranger')
+        await assert.rejects(state.bind(caller(1005, 'dave')), { code: 'not-permitted' })
+      }
     })
 
     test('hosts of one database keep their own accounts', async () => {

@@ -19,14 +19,17 @@ export type Standing =
 
 export class Accounts {
   readonly #where: Where
-  readonly #byUid = new Map<number, BoundAccount>()
-  readonly #byName = new Map<string, BoundAccount>()
+  /** All that there have been: what they were is not forgotten when they become others. */
+  #accounts: readonly BoundAccount[]
+  #byUid: ReadonlyMap<number, readonly BoundAccount[]> = new Map()
+  #byName: ReadonlyMap<string | null, readonly BoundAccount[]> = new Map()
   #writing: Promise<void> = Promise.resolve()
   #onRebound: () => void = () => undefined
 
   private constructor(where: Where, accounts: readonly BoundAccount[]) {
     this.#where = where
-    for (const account of accounts) this.#remember(account)
+    this.#accounts = accounts
+    this.#index()
   }
 
   /** @throws StoreError */
@@ -39,25 +42,20 @@ export class Accounts {
     return this.#byUid.has(uid)
   }
 
-  all(): readonly BoundAccount[] {
-    return [...this.#byUid.values()].toSorted((one, other) => one.uid - other.uid)
-  }
-
-  /** What is known of the uid, or else of the name. */
-  bindingOf(uid: number, osUser: string | null): BoundAccount | null {
-    return this.#byUid.get(uid) ?? (osUser === null ? null : (this.#byName.get(osUser) ?? null))
+  /** In their order. */
+  uids(): readonly number[] {
+    return [...this.#byUid.keys()].toSorted((one, other) => one - other)
   }
 
   /** @param osUser the uid's account now, null where it has none */
   standingOf(uid: number, osUser: string | null): Standing {
-    const account = this.#byUid.get(uid)
-    if (account !== undefined) {
-      return account.osUser === osUser && !account.retired
-        ? { kind: 'bound', account }
-        : { kind: 'stranger', was: account }
-    }
-    const namesake = osUser === null ? undefined : this.#byName.get(osUser)
-    return namesake === undefined ? { kind: 'new' } : { kind: 'stranger', was: namesake }
+    const ofUid = this.#byUid.get(uid) ?? []
+    const account = ofUid.find((known) => known.osUser === osUser && !known.retired)
+    if (account !== undefined) return { kind: 'bound', account }
+    // What it was last says most.
+    const known = [...ofUid, ...(osUser === null ? [] : (this.#byName.get(osUser) ?? []))]
+    const was = known.find(({ retired }) => !retired) ?? known[0]
+    return was === undefined ? { kind: 'new' } : { kind: 'stranger', was }
   }
 
   /** Binds the caller's uid to their account where it is the first time. Resolves once that is durable.
@@ -84,7 +82,7 @@ export class Accounts {
     const account = { uid, osUser, boundAtUs: nowUs() }
     await record(this.#where, { action: 'account.bound', actor, session: null, detail: { uid, osUser, person } })
     await this.#where.store.accounts.bind(this.#where.host, account)
-    this.#remember({ ...account, retired: false })
+    this.#remember(account)
   }
 
   /** From now on the uid is that account. Resolves once that is on the record and durable. @throws StoreError */
@@ -100,9 +98,7 @@ export class Accounts {
     const was = standing.kind === 'stranger' ? { wasUid: standing.was.uid, wasOsUser: standing.was.osUser } : {}
     await record(this.#where, { action: 'account.rebound', actor, session: null, detail: { uid, osUser, ...was } })
     await store.accounts.rebind(host, account)
-    const namesake = osUser === null ? undefined : this.#byName.get(osUser)
-    if (namesake !== undefined && namesake.uid !== uid) this.#remember({ ...namesake, retired: true })
-    this.#remember({ ...account, retired: false })
+    this.#remember(account)
   }
 
   /** Of two at the same time the later one has to see what the earlier one bound: a name is one uid's. */
@@ -116,10 +112,18 @@ export class Accounts {
     this.#onRebound = listener
   }
 
-  #remember(account: BoundAccount): void {
-    const before = this.#byUid.get(account.uid)
-    if (before?.osUser && this.#byName.get(before.osUser)?.uid === account.uid) this.#byName.delete(before.osUser)
-    this.#byUid.set(account.uid, account)
-    if (account.osUser !== null && !account.retired) this.#byName.set(account.osUser, account)
+  /** As `rebind` of the store does it. */
+  #remember(account: Omit<BoundAccount, 'retired'>): void {
+    const { uid, osUser } = account
+    const others = this.#accounts.filter((known) => known.uid !== uid || known.osUser !== osUser)
+    const isSuperseded = (known: BoundAccount) => known.uid === uid || (osUser !== null && known.osUser === osUser)
+    const kept = others.map((known) => (isSuperseded(known) ? { ...known, retired: true } : known))
+    this.#accounts = [...kept, { ...account, retired: false }]
+    this.#index()
+  }
+
+  #index(): void {
+    this.#byUid = Map.groupBy(this.#accounts, ({ uid }) => uid)
+    this.#byName = Map.groupBy(this.#accounts, ({ osUser }) => osUser)
   }
 }

@@ -17,7 +17,7 @@ const noUid = 0xffff_ffff
 type Asked = { readonly service: Service; readonly caller: Caller }
 
 export async function listAccounts({ service }: Asked): Promise<Answer> {
-  const json: AccountList = { accounts: service.accounts.all().map(({ uid }) => viewAccount(service, uid)) }
+  const json: AccountList = { accounts: service.accounts.uids().map((uid) => viewAccount(service, uid)) }
   return { status: 200, json }
 }
 
@@ -46,7 +46,8 @@ function findUid(account: string): number {
 
 function viewAccount({ accounts, identity, config }: Service, uid: number): AccountView {
   const { caller, isStranger } = identity.imagineUid(uid)
-  const bound = accounts.bindingOf(uid, caller.osUser)
+  const standing = accounts.standingOf(uid, caller.osUser)
+  const bound = standing.kind === 'new' ? null : standing.kind === 'bound' ? standing.account : standing.was
   const { person, role, because, rule } = caller
   return {
     uid,
