@@ -15,8 +15,9 @@ import { exitCodes, Failure } from '../failure.ts'
 import { type DetachKey, readTyped } from './detach-key.ts'
 import { LeftOn } from './left-on.ts'
 
-/** How long the service may be away before the terminal lets go of a session that goes on without it. */
-const patienceMs = 30_000
+/** How long the service may be away before the terminal lets go of a session that goes on without it: a database that is restarted
+ *  or upgraded takes its time. */
+const patienceMs = 60_000
 const retryMs = 200
 /** Ends a line's input, as Ctrl-D does on a terminal (termios(3), VEOF). */
 const endOfInput = Buffer.from([4])
