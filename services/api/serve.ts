@@ -60,11 +60,13 @@ export async function startServing(options: ServeOptions): Promise<Serving> {
   options.config.onReloaded(() => streams.review())
   options.accounts.onRebound(() => streams.review())
   const capacity = connectionCapacity()
+  const ownUid = process.getuid?.()
   const limits = new Limits({
     current: options.limits ?? (() => noLimits),
     capacity: options.limits === null ? Number.POSITIVE_INFINITY : capacity,
-    // Who runs this machine, and the service's own health check, are to come through whatever strangers do.
-    isKnown: (uid) => uid === 0 || uid === process.getuid?.() || options.accounts.isBound(uid),
+    // Who runs this machine, the service's own health check, and whom the configuration names, are to come through whatever
+    // strangers do.
+    isKnown: (uid) => uid === 0 || uid === ownUid || options.accounts.isBound(uid) || options.identity.isNamed(uid),
     note({ uid, pid }, reason) {
       const actor = { kind: 'caller', person: null, osUser: null, uid, pid } as const
       denials.note({ actor, request: 'connect', reason, session: null })

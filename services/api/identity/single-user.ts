@@ -20,6 +20,7 @@ export function singleUserIdentity(own: { readonly uid: number; readonly osUser:
         ? null
         : `this TeleClaude runs in single-user mode and serves ${own.osUser} (uid ${own.uid}) alone; you are uid ${peer.uid}`,
     resolve,
+    isNamed: (uid) => uid === own.uid,
     imagine: (name) => (name === own.osUser ? resolve(credentials) : null),
     imagineUid: () => ({ caller: resolve(credentials), isStranger: false }),
     explainAccount: () => [],

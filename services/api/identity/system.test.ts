@@ -122,6 +122,27 @@ describe('system identity', () => {
     assert.partialDeepStrictEqual(byGroup.imagine(name), { person: name, role: 'member' })
   })
 
+  test('whom the configuration names is known before they come, as it is now', async () => {
+    const person = {
+      name: 'Ann',
+      role: 'member',
+      osUsernames: ['no-such-account', name],
+      osUids: [4711],
+      rule: '',
+    } as const
+    let rules: People = { ...everybody, people: [person] }
+    const { store } = await engine.createStore()
+    const identity = systemIdentity(() => rules, await Accounts.load({ store, host: 'h' }))
+    for (const [uid, isNamed] of [
+      [daemonUid, true],
+      [4711, true],
+      [4712, false],
+    ] as const)
+      assert.equal(identity.isNamed(uid), isNamed, String(uid))
+    rules = everybody
+    assert.equal(identity.isNamed(daemonUid), false)
+  })
+
   test('the account and its binding are explained', async () => {
     const explain = async (bound: { uid: number; osUser: string } | null): Promise<readonly string[]> => {
       const { identity } = await make(everybody, bound)

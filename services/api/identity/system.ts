@@ -4,6 +4,7 @@
 import type { Caller, PeerCredentials } from '@teleclaude/core/caller.ts'
 import { formatInstant } from '@teleclaude/core/instant.ts'
 import { nobody, type People, type Resolution, resolvePerson } from '@teleclaude/core/people.ts'
+import { ProblemError } from '@teleclaude/core/problem.ts'
 import type { BoundAccount } from '@teleclaude/store/contract.ts'
 import type { Accounts } from './accounts.ts'
 import { accountNamed, groupsAtLogin, nameOf } from './directory.ts'
@@ -25,9 +26,16 @@ export function systemIdentity(people: () => People, accounts: Accounts): Identi
     return { credentials: peer, osUser, ...outcome }
   }
 
+  let named: { readonly rules: People; readonly uids: ReadonlySet<number> } | null = null
+
   return {
     refuse: () => null,
     resolve,
+    isNamed(uid) {
+      const rules = people()
+      if (named?.rules !== rules) named = { rules, uids: namedUids(rules) }
+      return named.uids.has(uid)
+    },
     imagine(name) {
       const rules = people()
       const person = rules.people.find((candidate) => candidate.name === name)
@@ -60,6 +68,21 @@ export function systemIdentity(people: () => People, accounts: Accounts): Identi
         { step: 'binding', says: describeStanding(standing), place: null },
       ]
     },
+  }
+}
+
+function namedUids({ people }: People): ReadonlySet<number> {
+  return new Set(people.flatMap(({ osUids, osUsernames }) => [...osUids, ...osUsernames.flatMap(uidOf)]))
+}
+
+/** None where the accounts can't be looked up now: that they are named is then found out when they come. */
+function uidOf(osUsername: string): readonly number[] {
+  try {
+    const uid = accountNamed(osUsername)?.uid
+    return uid === undefined ? [] : [uid]
+  } catch (error) {
+    if (!(error instanceof ProblemError)) throw error
+    return []
   }
 }
 
