@@ -18,7 +18,7 @@ const maxUnanswered = 4
 export const maxBodyBytes = 512 * 1024
 /** Of a body, for each token that it costs beyond that of its request: it takes as long to read. */
 const tokenBytes = 16 * 1024
-/** A client that is refused before it has asked has this long to hear it. */
+/** How long a client that is still sending has to hear why it is not listened to any more. */
 const lingerMs = 500
 const complainEveryMs = 60_000
 
@@ -58,7 +58,14 @@ export class Connections {
       this.#open.delete(socket)
       lease.close()
     })
-    this.#connections.set(socket, { peer, lease, unanswered: [], isStream: false })
+    const unanswered: ServerResponse[] = []
+    // Called by Node when the last answer is written.
+    const closeAtOnce = socket.destroySoon.bind(socket)
+    socket.destroySoon = () => {
+      if (unanswered.some(({ req }) => !req.complete)) endWith(socket, '')
+      else closeAtOnce()
+    }
+    this.#connections.set(socket, { peer, lease, unanswered, isStream: false })
     return true
   }
 
@@ -124,8 +131,8 @@ export class Connections {
     const connection = this.#connections.get(socket)
     const [response, ...others] = connection?.unanswered ?? []
     const isFirst = response === undefined || (!response.req.complete && !response.headersSent && others.length === 0)
-    if (isFirst && socket.writable && connection?.isStream === false) socket.write(rawProblem(describe(error)))
-    socket.destroySoon()
+    if (isFirst && socket.writable && connection?.isStream === false) endWith(socket, rawProblem(describe(error)))
+    else socket.destroy()
   }
 
   /** Nothing has gone either way for a while. */
@@ -167,7 +174,7 @@ export class Connections {
   async #turn(request: IncomingMessage, lease: Lease): Promise<boolean> {
     const { socket } = request
     const bytes = bodyBytes(request)
-    const turn = lease.request(bytes > maxBodyBytes ? 1 : 1 + Math.floor(bytes / tokenBytes))
+    const turn = lease.request(1 + Math.floor(Math.min(bytes, maxBodyBytes) / tokenBytes))
     if (typeof turn === 'number') {
       if (turn > 0) await delay(turn, undefined, { ref: false })
       return !socket.destroyed
@@ -204,12 +211,15 @@ function tooMany({ reason, retryAfterS }: Refusal): ProblemError {
 
 function turnAway(socket: Socket, refusal: Refusal): void {
   socket.on('error', () => undefined)
-  if (!refusal.explain) {
-    socket.destroy()
-    return
-  }
-  socket.end(rawProblem(tooMany(refusal)))
-  // Not at once: a client that is still writing its request would see that fail, and not the answer.
+  if (refusal.explain) endWith(socket, rawProblem(tooMany(refusal)))
+  else socket.destroy()
+}
+
+/** A client that is still sending would see that fail, and not the answer, if it were closed at once (RFC 9112, 9.6). Nothing more of
+ *  it is read. */
+function endWith(socket: Socket, answer: string): void {
+  socket.pause()
+  socket.end(answer)
   setTimeout(() => socket.destroy(), lingerMs)
 }
 

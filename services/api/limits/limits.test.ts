@@ -285,6 +285,16 @@ if (process.getuid?.() === 0) {
       }
     })
 
+    test('who is refused in the middle of a long body hears why', async (t) => {
+      const { place } = await make(t, limits({ sessions: { newcomer: 0 } }))
+      const sockets = socketsOf(t, bob, place)
+      const long = 'x'.repeat(10_000_000)
+      const refused = await sockets.exchange(`${post}Content-Length: ${long.length}\r\n\r\n${long}`)
+      assert.partialDeepStrictEqual(problemIn(refused), { code: 'too-large' })
+      const stranger = await socketsOf(t, 70_001, place).exchange(`${post}Content-Length: 500000\r\n\r\n${long}`)
+      assert.partialDeepStrictEqual(problemIn(stranger), { code: 'not-permitted' })
+    })
+
     test('what can not be read is not answered in the place of a request before it', async (t) => {
       const { place } = await make(t, limits({ requests_per_second: 1 }))
       const sockets = socketsOf(t, bob, place)

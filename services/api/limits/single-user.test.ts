@@ -40,8 +40,10 @@ test('one who has the service for themselves has no limits: hundreds of requests
     rmSync(directory, { recursive: true })
   })
   const client = new Client(path)
-  const many = Array.from({ length: 300 }, () => client.whoami())
-  for (const { person } of await Promise.all(many)) assert.equal(person, 'tester')
+  for (let round = 0; round < 10; round++) {
+    const many = Array.from({ length: 50 }, () => client.whoami())
+    for (const { person } of await Promise.all(many)) assert.equal(person, 'tester')
+  }
   for (let count = 0; count < 150; count++) await client.createSession(newSession)
   assert.equal(await store.sessions.countLive(host, 'tester'), 150)
 })
