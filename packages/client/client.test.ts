@@ -18,7 +18,8 @@ async function serve(
   const script = `(${program}).listen({ path: process.argv[1], backlog: 1 }, () => console.log('listens'))`
   const server = spawn(process.execPath, ['-e', script, '--', path], { stdio: ['ignore', 'pipe', 'inherit'] })
   t.after(async () => {
-    const ended = once(server, 'exit')
+    const isOver = server.exitCode !== null || server.signalCode !== null
+    const ended = isOver ? null : once(server, 'exit')
     server.kill('SIGKILL')
     await ended
     rmSync(directory, { recursive: true })
@@ -81,4 +82,18 @@ test('an answer that comes before the request is heard', async (t) => {
   const client = new Client(path)
   await assert.rejects(client.whoami(), isHeard)
   await assert.rejects(client.openStream('/x', 'p'), isHeard)
+})
+
+test('a stream that was refused leaves nothing behind that a service that is killed could break', async (t) => {
+  // Answers, and leaves the connection open.
+  const answer = JSON.stringify('HTTP/1.1 403 x\r\nContent-Length: 0\r\n\r\n')
+  const program = `require('node:net').createServer((socket) => socket.on('data', () => socket.write(${answer})))`
+  const pipes = () => process.getActiveResourcesInfo().filter((name) => name === 'PipeWrap').length
+  const before = pipes()
+  const { path, server } = await serve(t, program)
+  await assert.rejects(new Client(path).openStream('/x', 'p'), ConnectionError)
+  server.kill('SIGKILL')
+  // Its output is a pipe, too.
+  await once(server, 'close')
+  assert.equal(pipes(), before)
 })

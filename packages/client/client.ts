@@ -137,7 +137,10 @@ export class Client {
       })
       socket.on('error', (error) => reject(this.#connectionError(error)))
       socket.once('unexpected-response', (_request, response) => {
-        readProblem(response).then(reject, reject)
+        // Node keeps the connection of a refused upgrade, and listens to it no more.
+        readProblem(response)
+          .then(reject, reject)
+          .finally(() => connection.destroy())
       })
     })
   }
@@ -185,12 +188,10 @@ export class Client {
       const socket = createConnection(this.socketPath)
       const error = await new Promise<NodeJS.ErrnoException | null>((resolve) => {
         socket.once('error', resolve)
-        socket.once('connect', () => {
-          socket.off('error', resolve)
-          resolve(null)
-        })
+        socket.once('connect', () => resolve(null))
       })
-      if (error === null) return socket
+      // Whoever gets it listens for its errors. One that comes when they don't any more ends nothing that goes on.
+      if (error === null) return socket.on('error', () => undefined)
       if (error.code !== 'EAGAIN' || performance.now() > deadlineMs) throw this.#connectionError(error)
       // Not all that wait at the same moment.
       await delay(Math.random() * pauseMs)

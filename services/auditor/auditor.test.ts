@@ -142,10 +142,11 @@ describe('the auditor', () => {
     const kept = site.text()
 
     await site.ask('DELETE FROM audit_entries WHERE seq > 3; UPDATE audit_heads SET seq = 3')
-    assert.match((await auditor.becomes('alarm')).msg, /the database has no entries 4 to 5 any more/)
+    // The file has an entry a moment before the cursor says so.
+    assert.match((await auditor.becomes('alarm')).msg, /the database has no entr(ies 4 to|y) 5 any more/)
     const status = await site.status()
     assert.deepEqual([status.code, status.state], [1, 'alarm'])
-    assert.match(status.problems.join(), /entries 4 to 5/)
+    assert.match(status.problems.join(), /entr(ies 4 to|y) 5/)
     const verified = await site.verify()
     assert.equal(verified.code, 1)
     assert.deepEqual(verified.faults, ['in the file and not in the database: entries 4 to 5'])

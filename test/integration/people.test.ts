@@ -72,6 +72,7 @@ describe('people of the host', () => {
 
   test('that were added after the start are known as soon as their account is there', async () => {
     changeAccounts((accounts) => `${accounts}dave:x:30004:30004::/nonexistent:/bin/sh\n`)
+    while ((await whoami(30004)).osUser === null) await delay(50)
     assert.equal((await whoami(30004)).person, 'dave')
   })
 
@@ -80,11 +81,14 @@ describe('people of the host', () => {
     assert.equal(ran.code, 0, ran.stderr)
     // userdel dave; useradd --uid 30004 mallory; and a new dave, with the next uid.
     changeAccounts((accounts) => accounts.replace('dave:x:30004', 'mallory:x:30004'))
+    // The machine's accounts are looked at a few times a second.
+    while ((await whoami(30004)).osUser !== 'mallory') await delay(50)
     const refused = await own.telec(30004, ['ls', '--all'])
     assert.equal(refused.code, 77, refused.stderr)
     assert.match(refused.stderr, /the account mallory \(uid 30004\) is not who was seen here before.*rebind 30004/)
     assert.equal((await whoami(30004)).role, 'public')
     changeAccounts((accounts) => `${accounts}dave:x:30005:30005::/nonexistent:/bin/sh\n`)
+    while ((await whoami(30005)).osUser !== 'dave') await delay(50)
     assert.equal((await whoami(30005)).role, 'public')
 
     assert.equal((await own.telec('alice', ['people', 'rebind', 'mallory', '--yes'])).code, 77)
