@@ -18,6 +18,7 @@ import { defaultLostAfterMs, Hub } from './sessions/hub.ts'
 import { LiveLimit } from './sessions/live-limit.ts'
 import { listenOnSocket } from './socket.ts'
 import { OpenStreams } from './streams/open-streams.ts'
+import { TranscriptPages } from './transcript/pages.ts'
 import { readVersion } from './version.ts'
 
 export type ServeOptions = Pick<Service, 'mode' | 'store' | 'identity' | 'accounts' | 'host' | 'config' | 'log'> & {
@@ -54,7 +55,8 @@ const noLimits: UsageLimits = {
 export async function startServing(options: ServeOptions): Promise<Serving> {
   const { store, host, log, mode, socket } = options
   const version = readVersion()
-  const hub = new Hub({ store, log, host, lostAfterMs: defaultLostAfterMs })
+  const pages = new TranscriptPages(store)
+  const hub = new Hub({ store, pages, log, host, lostAfterMs: defaultLostAfterMs })
   const denials = new Denials({ store, host }, log)
   const streams = new OpenStreams({ store, host }, options.identity, log)
   options.config.onReloaded(() => streams.review())
@@ -74,7 +76,7 @@ export async function startServing(options: ServeOptions): Promise<Serving> {
   })
   const liveLimit = new LiveLimit({ store, host, denials, limits: options.limits ?? (() => noLimits) })
   const server = createApiServer(
-    { ...options, hub, streams, denials, limits, liveLimit, version },
+    { ...options, hub, streams, pages, denials, limits, liveLimit, version },
     { patience: options.patience ?? defaultPatience, capacity },
   )
   try {

@@ -11,6 +11,7 @@ import type { Limits } from './limits/user-limits.ts'
 import type { Hub } from './sessions/hub.ts'
 import type { LiveLimit } from './sessions/live-limit.ts'
 import type { OpenStreams } from './streams/open-streams.ts'
+import type { TranscriptPages } from './transcript/pages.ts'
 
 export type Service = {
   readonly mode: Whoami['mode']
@@ -19,6 +20,7 @@ export type Service = {
   readonly accounts: Accounts
   readonly hub: Hub
   readonly streams: OpenStreams
+  readonly pages: TranscriptPages
   readonly denials: Denials
   readonly limits: Limits
   readonly liveLimit: LiveLimit

@@ -6,7 +6,8 @@ import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } f
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
-import { migrate } from '@teleclaude/store/open.ts'
+import type { TestContext } from 'node:test'
+import { migrate, openStore } from '@teleclaude/store/open.ts'
 import { openCheckout } from '../../test/support/open-checkout.ts'
 import type { TestPostgres } from '../../test/support/postgres-server.ts'
 import type { Patience } from './limits/patience.ts'
@@ -199,4 +200,18 @@ export async function reconfigure(place: Place, text: string): Promise<void> {
   writeFileSync(place.configFile, text)
   const { status, body } = await ask(place.socket, alice, 'POST', '/v1/config/reload', {})
   if (status !== 200) throw new Error(`the service does not take the configuration: ${JSON.stringify(body)}`)
+}
+
+/** A service that knows these people, and its store beside it. Both end with the test. */
+export async function serveTo(t: TestContext, postgres: TestPostgres, text: string) {
+  const place = await makeServicePlace(t, postgres, { migrated: true })
+  const serving = new Service(place, { wait: false })
+  const store = await openStore({ engine: 'postgres', url: place.url })
+  t.after(async () => {
+    await serving.stop()
+    await store.close()
+  })
+  await serving.says(/^ready$/)
+  await reconfigure(place, text)
+  return { place, store, serving }
 }

@@ -86,9 +86,9 @@ function isAway(error: unknown): boolean {
   return error instanceof ConnectionError || (error instanceof AnswerError && error.problem.code === 'unavailable')
 }
 
-/** A service that has come back has everybody come back to it at once. */
+/** A service that has come back has everybody come back to it at once; and who was stopped in the middle of asking is too slow. */
 function isBusy(error: unknown): boolean {
-  return error instanceof AnswerError && error.problem.code === 'too-many-requests'
+  return error instanceof AnswerError && ['too-many-requests', 'too-slow'].includes(error.problem.code)
 }
 
 /** To who was in before, `not-found` says that the session is not theirs any more. */

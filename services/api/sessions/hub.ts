@@ -12,6 +12,7 @@ import type { Logger } from 'pino'
 import type { WebSocket } from 'ws'
 import { record, subjectOf, theApi } from '../audit/record.ts'
 import { closeWebSocket } from '../streams/close-web-socket.ts'
+import type { TranscriptPages } from '../transcript/pages.ts'
 import { LiveSession, type LiveSessionEvents } from './live-session.ts'
 import { Recorder } from './recorder.ts'
 import { Viewer } from './viewer.ts'
@@ -22,6 +23,7 @@ const retryMs = 1_000
 
 export type HubOptions = {
   readonly store: Store
+  readonly pages: TranscriptPages
   readonly log: Logger
   readonly host: string
   readonly lostAfterMs: number
@@ -98,7 +100,7 @@ export class Hub {
     const viewer = new Viewer({
       socket,
       live,
-      transcripts: this.#options.store.transcripts,
+      readPage: (afterSeq) => this.#options.pages.read(session.owner, session.id, afterSeq),
       // Can be beyond what there is: the viewer of a service that was killed has seen what had not been recorded yet.
       afterSeq: options.afterSeq === 'end' ? live.lastSeq : options.afterSeq,
       over: isOver ? current : null,

@@ -6,6 +6,7 @@ import { ProblemError } from '@teleclaude/core/problem.ts'
 import type { Store } from '@teleclaude/store/contract.ts'
 import type { Denials } from '../audit/denials.ts'
 import { actorOf } from '../audit/record.ts'
+import { Turns } from '../limits/turns.ts'
 
 export type LiveLimitOptions = {
   readonly store: { readonly sessions: Pick<Store['sessions'], 'countLive'> }
@@ -17,8 +18,7 @@ export type LiveLimitOptions = {
 
 export class LiveLimit {
   readonly #options: LiveLimitOptions
-  /** By person: settled when everything that was asked for before is. */
-  readonly #turns = new Map<string, Promise<void>>()
+  readonly #turns = new Turns<string>()
 
   constructor(options: LiveLimitOptions) {
     this.#options = options
@@ -30,20 +30,10 @@ export class LiveLimit {
   start<Started>(caller: Caller, start: () => Promise<Started>): Promise<Started> {
     const { person } = caller
     if (person === null) return start()
-    const started = (this.#turns.get(person) ?? Promise.resolve()).then(async () => {
+    return this.#turns.run(person, async () => {
       await this.#requirePlace(caller, person)
       return start()
     })
-    const turn: Promise<void> = started.then(
-      () => this.#forget(person, turn),
-      () => this.#forget(person, turn),
-    )
-    this.#turns.set(person, turn)
-    return started
-  }
-
-  #forget(person: string, turn: Promise<void>): void {
-    if (this.#turns.get(person) === turn) this.#turns.delete(person)
   }
 
   async #requirePlace(caller: Caller, person: string): Promise<void> {

@@ -26,6 +26,7 @@ import { testConfig } from '../configuration/test-config.ts'
 import { Accounts } from '../identity/accounts.ts'
 import { singleUserIdentity } from '../identity/single-user.ts'
 import { startServing } from '../serve.ts'
+import { TranscriptPages } from '../transcript/pages.ts'
 import { Hub } from './hub.ts'
 
 const host = 'h'
@@ -188,7 +189,8 @@ for (const name of engineNames) {
       }
       const session = await witness.sessions.create(newStoredSession({ host }))
       const store = await openStore(target, { lock })
-      const hub = new Hub({ store, log: pino({ level: 'silent' }), host, lostAfterMs: 1 })
+      const pages = new TranscriptPages(store)
+      const hub = new Hub({ store, pages, log: pino({ level: 'silent' }), host, lostAfterMs: 1 })
       hub.expectRunner(session.id)
       await wasRefused
       for (;;) {

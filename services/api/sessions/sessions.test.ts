@@ -7,11 +7,10 @@ import type { SessionPage, SessionView } from '@teleclaude/core/api.ts'
 import { runnerProtocol } from '@teleclaude/core/protocol.ts'
 import type { SessionId } from '@teleclaude/core/session.ts'
 import { encodeChunk } from '@teleclaude/core/transcript.ts'
-import { openStore } from '@teleclaude/store/open.ts'
 import { newSession } from '../../../packages/store/test-engines.ts'
 import { startPostgres, type TestPostgres } from '../../../test/support/postgres-server.ts'
 import { Held } from '../streams/test-held.ts'
-import { alice, ask, bob, makeServicePlace, openDoorway, reconfigure, Service, stranger } from '../test-service.ts'
+import { alice, ask, bob, openDoorway, serveTo, stranger } from '../test-service.ts'
 
 const carol = stranger
 const people = `people:
@@ -31,15 +30,7 @@ if (process.getuid?.() === 0) {
     after(() => postgres.stop())
 
     async function make(t: TestContext) {
-      const place = await makeServicePlace(t, postgres, { migrated: true })
-      const serving = new Service(place, { wait: false })
-      const store = await openStore({ engine: 'postgres', url: place.url })
-      t.after(async () => {
-        await serving.stop()
-        await store.close()
-      })
-      await serving.says(/^ready$/)
-      await reconfigure(place, people)
+      const { place, store } = await serveTo(t, postgres, people)
       const create = async (person: string, uid: number) => {
         const owner = { person, uid, osUser: String(uid) }
         return (await store.sessions.create(newSession({ host: 'h', owner }))).id

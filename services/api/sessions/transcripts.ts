@@ -1,17 +1,15 @@
 // A recorded transcript, read back: as the raw bytes, as text, or as an asciicast.
 
 import type { transcriptQuerySchema } from '@teleclaude/core/api.ts'
-import type { Caller } from '@teleclaude/core/caller.ts'
+import type { Caller, PeerCredentials } from '@teleclaude/core/caller.ts'
 import type { Session, SessionId } from '@teleclaude/core/session.ts'
 import type { TranscriptChunk } from '@teleclaude/core/transcript.ts'
-import type { Store } from '@teleclaude/store/contract.ts'
 import type { z } from 'zod'
 import type { Answer } from '../http/route.ts'
 import type { Service } from '../service.ts'
 import { writeCast } from '../transcript/cast.ts'
+import type { TranscriptPages } from '../transcript/pages.ts'
 import { renderText } from '../transcript/text.ts'
-
-const pageBytes = 512 * 1024
 
 export async function readTranscript({
   service,
@@ -24,7 +22,7 @@ export async function readTranscript({
   readonly session: Session
   readonly query: z.output<typeof transcriptQuerySchema>
 }): Promise<Answer> {
-  const chunks = readChunks(service.store, session.id)
+  const chunks = readChunks(service.pages, caller.credentials, session.id)
   switch (query.format) {
     case 'raw':
       return { status: 200, contentType: 'application/octet-stream', stream: outputBytes(chunks) }
@@ -44,10 +42,14 @@ export async function readTranscript({
 }
 
 /** All chunks recorded so far, a page in memory at a time. */
-async function* readChunks(store: Store, id: SessionId): AsyncGenerator<TranscriptChunk> {
+async function* readChunks(
+  pages: TranscriptPages,
+  reader: PeerCredentials,
+  id: SessionId,
+): AsyncGenerator<TranscriptChunk> {
   let afterSeq = 0
   for (;;) {
-    const page = await store.transcripts.read(id, { afterSeq, maxBytes: pageBytes })
+    const page = await pages.read(reader, id, afterSeq)
     const last = page.at(-1)
     if (last === undefined) return
     yield* page

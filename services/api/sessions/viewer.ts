@@ -5,20 +5,19 @@ import type { SessionView } from '@teleclaude/core/api.ts'
 import { fromViewerSchema, type ToViewer } from '@teleclaude/core/link.ts'
 import { closeCodes } from '@teleclaude/core/protocol.ts'
 import type { Session } from '@teleclaude/core/session.ts'
-import { encodeChunk, inputFrameCode } from '@teleclaude/core/transcript.ts'
-import { StoreError, type TranscriptStore } from '@teleclaude/store/contract.ts'
+import { encodeChunk, inputFrameCode, type TranscriptChunk } from '@teleclaude/core/transcript.ts'
+import { StoreError } from '@teleclaude/store/contract.ts'
 import type { RawData, WebSocket } from 'ws'
 import { ZodError } from 'zod'
 import { closeWebSocket } from '../streams/close-web-socket.ts'
 import type { LiveSession } from './live-session.ts'
 
 const maxBufferedBytes = 1024 * 1024
-const pageBytes = 256 * 1024
 
 export class Viewer {
   readonly #socket: WebSocket
   readonly #live: LiveSession
-  readonly #transcripts: TranscriptStore
+  readonly #readPage: (afterSeq: number) => Promise<readonly TranscriptChunk[]>
   readonly #over: Session | null
   readonly #view: (session: Session) => SessionView
   #seenSeq: number
@@ -27,7 +26,8 @@ export class Viewer {
   constructor(options: {
     readonly socket: WebSocket
     readonly live: LiveSession
-    readonly transcripts: TranscriptStore
+    /** What is recorded, from the chunk after that. */
+    readonly readPage: (afterSeq: number) => Promise<readonly TranscriptChunk[]>
     readonly afterSeq: number
     /** The session, where it was not going on any more when the viewer came. */
     readonly over: Session | null
@@ -35,7 +35,7 @@ export class Viewer {
   }) {
     this.#socket = options.socket
     this.#live = options.live
-    this.#transcripts = options.transcripts
+    this.#readPage = options.readPage
     this.#seenSeq = options.afterSeq
     this.#over = options.over
     this.#view = options.view
@@ -75,7 +75,7 @@ export class Viewer {
 
   async #catchUp(): Promise<void> {
     while (this.#socket.readyState === this.#socket.OPEN) {
-      const page = await this.#transcripts.read(this.#live.id, { afterSeq: this.#seenSeq, maxBytes: pageBytes })
+      const page = await this.#readPage(this.#seenSeq)
       for (const chunk of page) {
         this.#seenSeq = chunk.seq
         await this.#sendAndWait(encodeChunk(chunk))

@@ -7,10 +7,9 @@ import type { AuditEntry } from '@teleclaude/core/audit.ts'
 import { runnerProtocol, viewerProtocol } from '@teleclaude/core/protocol.ts'
 import { encodeChunk, maxChunkBytes } from '@teleclaude/core/transcript.ts'
 import type { Store } from '@teleclaude/store/contract.ts'
-import { openStore } from '@teleclaude/store/open.ts'
 import { newSession } from '../../../packages/store/test-engines.ts'
 import { startPostgres, type TestPostgres } from '../../../test/support/postgres-server.ts'
-import { alice, ask, bob, makeServicePlace, openDoorway, type Place, reconfigure, Service } from '../test-service.ts'
+import { alice, ask, bob, openDoorway, type Place, reconfigure, serveTo } from '../test-service.ts'
 import { Held } from './test-held.ts'
 
 const admin = `people:\n  - { name: alice, role: admin, os_uid: ${alice} }\n`
@@ -25,18 +24,7 @@ if (process.getuid?.() === 0) {
     })
     after(() => postgres.stop())
 
-    async function make(t: TestContext) {
-      const place = await makeServicePlace(t, postgres, { migrated: true })
-      const serving = new Service(place, { wait: false })
-      const store = await openStore({ engine: 'postgres', url: place.url })
-      t.after(async () => {
-        await serving.stop()
-        await store.close()
-      })
-      await serving.says(/^ready$/)
-      await reconfigure(place, as('bob', 'member'))
-      return { place, store, serving }
-    }
+    const make = (t: TestContext) => serveTo(t, postgres, as('bob', 'member'))
 
     /** With more in its transcript than any buffer on the way to a reader holds. */
     async function makeSession(store: Store, person: string, uid: number) {

@@ -4,6 +4,7 @@
 
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
+import { constants, setPriority } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import type { TerminalSize } from '@teleclaude/core/session.ts'
 import { parseResize, type TranscriptChunk } from '@teleclaude/core/transcript.ts'
@@ -127,6 +128,8 @@ function startRenderer(limits: RenderLimits, stop: AbortSignal) {
     serialization: 'advanced',
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
   })
+  // What takes long must not be in the way of what is short.
+  if (child.pid !== undefined) setPriority(child.pid, constants.priority.PRIORITY_LOW)
   const gone = new AbortController()
   const failed = (how: string, cause?: unknown) =>
     gone.abort(new RenderError('renderer-failed', `the renderer ${how}`, { cause }))
