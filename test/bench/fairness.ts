@@ -1,6 +1,11 @@
 // What one user notices of another one who asks for all that the service can give: `GET /v1/whoami` at a steady pace, alone and
 // beside them, with the limits as they are without any configuration. Needs root.
 
+import { randomUUID } from 'node:crypto'
+import { nowUs } from '@teleclaude/core/instant.ts'
+import type { SessionId } from '@teleclaude/core/session.ts'
+import { maxChunkBytes } from '@teleclaude/core/transcript.ts'
+import { openStore } from '@teleclaude/store/open.ts'
 import { z } from 'zod'
 import { alice, bob } from '../../services/api/test-service.ts'
 import type { Run } from './bench.ts'
@@ -19,6 +24,7 @@ const config = `people:
   - { name: carol, role: member, os_uid: ${carol} }
 `
 const hammers = {
+  transcripts: '16 long transcripts',
   requests: '64 busy connections',
   connections: 'connect and close',
   pipelines: 'pipelining',
@@ -36,16 +42,45 @@ const latencies = z.array(z.number()).min(1)
 type Latencies = Readonly<Record<keyof typeof victims, readonly number[]>>
 const tally = z.object({ answered: z.int(), refused: z.int(), connections: z.int() })
 
+/** A session of the hammering user's, with 16 MiB of output. Returns its id. */
+async function recordTranscript(databaseUrl: string): Promise<SessionId> {
+  const store = await openStore({ engine: 'postgres', url: databaseUrl })
+  const id = randomUUID() as SessionId
+  const atUs = nowUs()
+  await store.sessions.create({
+    id,
+    host: 'h',
+    owner: { person: 'bob', uid: bob, osUser: 'bob' },
+    project: '/srv/long',
+    agent: null,
+    title: 'long',
+    argv: ['long'],
+    terminal: { cols: 80, rows: 24 },
+    createdAtUs: atUs,
+  })
+  const bytes = Buffer.alloc(maxChunkBytes, 'what a build prints, line by line\r\n')
+  const chunks = Array.from({ length: 256 }, (_, index) => ({
+    seq: index + 1,
+    kind: 'output' as const,
+    offsetUs: index,
+    bytes,
+  }))
+  await store.transcripts.append([{ sessionId: id, chunks, atUs }])
+  await store.sessions.end(id, { kind: 'exited', code: 0 }, nowUs())
+  await store.close()
+  return id
+}
+
 export async function benchFairness({ scope, isQuick, say }: Run): Promise<readonly Finding[]> {
   if (process.getuid?.() !== 0) throw new Error('it takes two users of the machine: run it as root')
   const cores = findCores()
   if (cores === null) say('everybody shares the cores: there are not two, or no taskset')
-  const { socket } = await serveMachine(scope, cores, config)
+  const { socket, databaseUrl } = await serveMachine(scope, cores, config)
   const start = (name: string, ...args: string[]) =>
     Program.start(scope, name, { args: [socket, ...args], core: cores?.load })
   const kept = await start('victim', ...victims.kept.args)
   const fresh = await start('victim', ...victims.new.args)
-  const hammer = await start('hammer', String(bob))
+  const hammer = await start('hammer', String(bob), await recordTranscript(databaseUrl))
 
   const forMs = isQuick ? 1000 : 4000
   async function measure(): Promise<Latencies> {
@@ -66,6 +101,8 @@ export async function benchFairness({ scope, isQuick, say }: Run): Promise<reado
     say(`round ${round} of ${rounds}`)
     found.push({
       alone: await measure(),
+      // First, while they owe nothing for the rounds in which they ask for more than they may.
+      transcripts: await measureBeside('transcripts'),
       requests: await measureBeside('requests'),
       connections: await measureBeside('connections'),
       pipelines: await measureBeside('pipelines'),

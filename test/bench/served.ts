@@ -8,7 +8,11 @@ import { type Cores, pin } from './cores.ts'
 export type Served = { readonly socket: string; readonly pid: number | undefined }
 
 /** @param config the text of config.yml */
-export async function serveMachine(scope: AsyncDisposableStack, cores: Cores | null, config: string): Promise<Served> {
+export async function serveMachine(
+  scope: AsyncDisposableStack,
+  cores: Cores | null,
+  config: string,
+): Promise<Served & { readonly databaseUrl: string }> {
   const postgres = scope.use(await startPostgres({ own: true }))
   openDoorway(postgres)
   const place = await makeServicePlace({ after: (end) => scope.defer(end) }, postgres, { migrated: true })
@@ -17,5 +21,5 @@ export async function serveMachine(scope: AsyncDisposableStack, cores: Cores | n
   scope.defer(() => service.stop())
   await service.says(/^ready$/)
   pin(service.child.pid, cores?.server)
-  return { socket: place.socket, pid: service.child.pid }
+  return { socket: place.socket, pid: service.child.pid, databaseUrl: place.url }
 }

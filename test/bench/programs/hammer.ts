@@ -1,13 +1,14 @@
-// One user who asks for all that they can get, and comes back whenever they are thrown out: `hammer.ts SOCKET UID`. It gives way
+// One user who asks for all that they can get, and comes back whenever they are thrown out: `hammer.ts SOCKET UID SESSION`. It gives way
 // to whoever shares its core, so that its victims wait for the service and not for it.
 
+import { Agent, type IncomingMessage, request } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { constants, setPriority } from 'node:os'
 import { z } from 'zod'
 import { introduce } from './introduce.ts'
 import { answerQuestions, becomeUser } from './questions.ts'
 
-const [socketPath = '', uid = ''] = process.argv.slice(2)
+const [socketPath = '', uid = '', sessionId = ''] = process.argv.slice(2)
 
 /** `batch`: requests that are sent at once, before any is answered; none where it is about connections alone. */
 const ways = {
@@ -52,8 +53,35 @@ function hammer(way: Way): void {
   })
 }
 
+const readers = 16
+/** Who is refused is not to be measured as one who connects in a loop. */
+const refusedMs = 100
+
+/** One that reads the session's transcript again and again. What comes is let go of at once: it is not about the hammer. */
+function readTranscripts(agent: Agent): void {
+  const again = (afterMs: number) => {
+    if (isRunning) setTimeout(readTranscripts, afterMs, agent)
+  }
+  const sent = request({ socketPath, path: `/v1/sessions/${sessionId}/transcript?format=raw`, agent })
+  sent.on('response', (response: IncomingMessage) => {
+    if (response.statusCode === 200) tally.answered += 1
+    else tally.refused += 1
+    response.on('error', () => undefined)
+    response.on('close', () => again(response.statusCode === 200 ? 0 : refusedMs))
+    response.resume()
+  })
+  sent.on('socket', (socket) => {
+    if (open.has(socket)) return
+    tally.connections += 1
+    open.add(socket)
+    socket.on('close', () => open.delete(socket))
+  })
+  sent.on('error', () => again(refusedMs))
+  sent.end()
+}
+
 const questionSchema = z.discriminatedUnion('kind', [
-  z.object({ kind: z.literal('start'), what: z.enum(['requests', 'connections', 'pipelines']) }),
+  z.object({ kind: z.literal('start'), what: z.enum(['requests', 'connections', 'pipelines', 'transcripts']) }),
   z.object({ kind: z.literal('stop') }),
 ])
 
@@ -65,6 +93,11 @@ answerQuestions(async (message) => {
   isRunning = question.kind === 'start'
   if (question.kind === 'start') {
     tally = { answered: 0, refused: 0, connections: 0 }
+    if (question.what === 'transcripts') {
+      const agent = new Agent({ keepAlive: true })
+      for (let reader = 0; reader < readers; reader++) readTranscripts(agent)
+      return null
+    }
     const way = ways[question.what]
     for (let connection = 0; connection < way.connections; connection++) hammer(way)
     return null
