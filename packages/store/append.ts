@@ -1,6 +1,6 @@
-// What of an append is new: the rules of a transcript's sequence, the same for both engines.
+// What of an append is new, and what may be removed: the rules of a transcript, the same for both engines.
 
-import type { SessionId } from '@teleclaude/core/session.ts'
+import { liveStatuses, type SessionId, type SessionStatus } from '@teleclaude/core/session.ts'
 import { type PackedChunk, packChunk } from './chunk-codec.ts'
 import { type ChunkAppend, StoreError } from './contract.ts'
 
@@ -31,13 +31,21 @@ export type NewChunks = {
   readonly lastOutputAtUs: number | null
 }
 
-/** @param storedSeq sequence of the newest stored chunk, undefined where the session is unknown
+/** What the session's row says of its transcript; `lastSeq` is the sequence of the newest stored chunk. */
+export type StoredTranscript = { readonly lastSeq: number; readonly isRemoved: boolean }
+
+/** @param stored undefined where the session is unknown
  *  @throws StoreError 'sequence-broken' */
-export function newChunks(append: PackedAppend, storedSeq: number | undefined): NewChunks {
-  if (storedSeq === undefined)
+export function newChunks(append: PackedAppend, stored: StoredTranscript | undefined): NewChunks {
+  if (stored === undefined)
     throw new StoreError('sequence-broken', `cannot append to the session ${append.sessionId}: it does not exist`)
+  if (stored.isRemoved)
+    throw new StoreError(
+      'sequence-broken',
+      `cannot append to the session ${append.sessionId}: its transcript was removed`,
+    )
   const chunks: PackedChunk[] = []
-  let lastSeq = storedSeq
+  let { lastSeq } = stored
   for (const chunk of append.chunks) {
     if (chunk.seq <= lastSeq) continue
     if (chunk.seq !== lastSeq + 1) {
@@ -54,4 +62,10 @@ export function newChunks(append: PackedAppend, storedSeq: number | undefined): 
     outputBytes: output.reduce((sum, chunk) => sum + chunk.rawLength, 0),
     lastOutputAtUs: output.length > 0 ? append.atUs : null,
   }
+}
+
+/** @throws RangeError for a session that goes on: what it shows has to be recorded */
+export function requireOver(id: SessionId, status: SessionStatus): void {
+  if (liveStatuses.includes(status))
+    throw new RangeError(`cannot remove the transcript of the session ${id}: it is ${status}`)
 }

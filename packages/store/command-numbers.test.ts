@@ -126,6 +126,8 @@ for (const engineName of engineNames) {
         number: 2,
         kind: 'stop',
         force: false,
+        text: null,
+        enter: false,
         requestedBy: 'Zoë',
         state: 'delivered',
         reason: null,
@@ -135,7 +137,8 @@ for (const engineName of engineNames) {
       })
       assert.equal((await store.commands.take(busy, createdAtUs))?.number, 3)
       assert.equal(await store.commands.finish(busy, 3, { state: 'done', reason: null, atUs: createdAtUs }), true)
-      const again = { kind: 'stop', force: false, requestedBy: 'alice', createdAtUs, expiresAtUs: maxTime } as const
+      const request = { kind: 'stop', force: false } as const
+      const again = { request, requestedBy: 'alice', createdAtUs, expiresAtUs: maxTime }
       for (const [sessionId, number] of [
         [busy, 11],
         [quiet, 7],

@@ -3,13 +3,23 @@
 import assert from 'node:assert/strict'
 import { text } from 'node:stream/consumers'
 import { after, before, describe, test } from 'node:test'
+import { type CommandState, maxSendLength } from '@teleclaude/core/command.ts'
 import type { SessionId } from '@teleclaude/core/session.ts'
 import type { NewCommand, Store } from './contract.ts'
 import { openStore } from './open.ts'
-import { ending, engineNames, newSession, spawnScript, startEngine, type TestEngine } from './test-engines.ts'
+import {
+  ending,
+  engineNames,
+  newSession,
+  queryRows,
+  spawnScript,
+  startEngine,
+  type TestEngine,
+} from './test-engines.ts'
 
 function stop(sessionId: SessionId, change: Partial<NewCommand> = {}): NewCommand {
-  return { sessionId, kind: 'stop', force: false, requestedBy: 'alice', createdAtUs: 1, expiresAtUs: 1000, ...change }
+  const request = { kind: 'stop', force: false } as const
+  return { sessionId, request, requestedBy: 'alice', createdAtUs: 1, expiresAtUs: 1000, ...change }
 }
 
 /** Enqueues one command for each of the sessions at once, takes and finishes one of the first session's, and so on. Prints
@@ -43,10 +53,17 @@ for (const engineName of engineNames) {
 
     test('a command is queued, delivered and done', async () => {
       const id = await create()
-      const queued = await store.commands.enqueue(stop(id, { force: true }))
+      const queued = await store.commands.enqueue(stop(id, { request: { kind: 'stop', force: true } }))
       assert.deepEqual(queued, {
-        ...stop(id, { force: true }),
+        sessionId: id,
         number: 1,
+        kind: 'stop',
+        force: true,
+        text: null,
+        enter: false,
+        requestedBy: 'alice',
+        createdAtUs: 1,
+        expiresAtUs: 1000,
         state: 'queued',
         reason: null,
         finishedAtUs: null,
@@ -55,6 +72,140 @@ for (const engineName of engineNames) {
       assert.equal(await store.commands.finish(id, 1, { state: 'done', reason: null, atUs: 9 }), true)
       assert.equal(await store.commands.finish(id, 1, { state: 'failed', reason: 'late', atUs: 10 }), false)
       assert.deepEqual(await store.commands.list(id, 10), [{ ...queued, state: 'done', finishedAtUs: 9 }])
+    })
+
+    test('whoever takes a text or an interrupt gets what was asked', async () => {
+      const id = await create()
+      const asked = [
+        { kind: 'send', text: "it's 'é 👩‍👩‍👧 \u001b[A\r\n\\ {}", enter: true },
+        { kind: 'send', text: '', enter: false },
+        { kind: 'send', text: '👩'.repeat(maxSendLength / 2), enter: false },
+        { kind: 'send', text: 'x'.repeat(maxSendLength), enter: true },
+        { kind: 'interrupt' },
+        { kind: 'stop', force: true },
+      ] as const
+      const none = { text: null, enter: false, force: false }
+      for (const request of asked) await store.commands.enqueue(stop(id, { request }))
+      for (const [index, request] of asked.entries()) {
+        const taken = await store.commands.take(id, 2)
+        assert.ok(taken)
+        const { number, kind, text: typed, enter, force } = taken
+        assert.deepEqual({ number, kind, text: typed, enter, force }, { number: index + 1, ...none, ...request })
+      }
+    })
+
+    test('a text that is too long, or that no database can hold, is refused before one', async () => {
+      const id = await create()
+      for (const typed of ['x'.repeat(maxSendLength + 1), 'a\0', '\ud800'])
+        await assert.rejects(
+          store.commands.enqueue(stop(id, { request: { kind: 'send', text: typed, enter: false } })),
+          RangeError,
+        )
+      assert.deepEqual(await store.commands.list(id, 10), [])
+    })
+
+    test('what was to be typed is gone from the table when it is done, has failed, expires or is closed', async () => {
+      const { store: own, target } = await engine.createStore()
+      const secrets = async () =>
+        queryRows(target, "SELECT number FROM commands WHERE text LIKE '%secret%' ORDER BY session_id, commands.number")
+      const left = async () => (await secrets()).length
+      const id = await create(own)
+      const send = (expiresAtUs = 1000, of = id) =>
+        own.commands.enqueue(stop(of, { request: { kind: 'send', text: 'a secret', enter: true }, expiresAtUs }))
+      for (const state of ['done', 'failed'] as const) {
+        await send()
+        assert.equal(await left(), 1)
+        const taken = await own.commands.take(id, 2)
+        assert.equal(await left(), 1)
+        assert.equal(await own.commands.finish(id, taken?.number ?? 0, { state, reason: null, atUs: 3 }), true)
+        assert.equal(await left(), 0)
+      }
+      await send(10)
+      assert.equal(await own.commands.expire(10), 1)
+      assert.equal(await left(), 0)
+      await send(20)
+      assert.equal(await own.commands.take(id, 20), null)
+      assert.equal(await left(), 0)
+      await send()
+      await own.commands.take(id, 2)
+      await send()
+      const other = await create(own)
+      await send(1000, other)
+      assert.equal(await own.commands.close(id, 'the session has ended', 30), 2)
+      assert.equal(await left(), 1)
+      const commands = await own.commands.list(id, 100)
+      assert.ok(commands.every((command) => command.text === null && command.enter && command.kind === 'send'))
+      assert.equal((await own.commands.take(other, 31))?.text, 'a secret')
+    })
+
+    test('closing fails what is queued or delivered, and nothing else', async () => {
+      const id = await create()
+      for (let i = 0; i < 4; i += 1) await store.commands.enqueue(stop(id, { expiresAtUs: i === 0 ? 2 : 1000 }))
+      assert.equal((await store.commands.take(id, 3))?.number, 2)
+      await store.commands.finish(id, 2, { state: 'done', reason: null, atUs: 4 })
+      assert.equal((await store.commands.take(id, 5))?.number, 3)
+      assert.equal(await store.commands.close(id, 'the session has ended', 6), 2)
+      assert.equal(await store.commands.close(id, 'again', 7), 0)
+      assert.equal(await store.commands.close(newSession().id, 'unknown', 7), 0)
+      assert.equal(await store.commands.take(id, 8), null)
+      assert.equal(await store.commands.finish(id, 3, { state: 'done', reason: null, atUs: 9 }), false)
+      const commands = await store.commands.list(id, 10)
+      assert.deepEqual(
+        commands.map(({ number, state, finishedAtUs }) => [number, state, finishedAtUs]),
+        [
+          [4, 'failed', 6],
+          [3, 'failed', 6],
+          [2, 'done', 4],
+          [1, 'expired', 3],
+        ],
+      )
+      assert.deepEqual([commands[0]?.reason, commands[1]?.reason], ['the session has ended', 'the session has ended'])
+      await assert.rejects(store.commands.close(id, '\0', 1), RangeError)
+    })
+
+    test('a command is taken, or closed, or expired, by one of those who try at once', async () => {
+      const { store: one, target } = await engine.createStore()
+      const other = await openStore(target)
+      try {
+        const id = await create(one)
+        for (let i = 0; i < 20; i += 1)
+          await one.commands.enqueue(
+            stop(id, { request: { kind: 'send', text: 'once', enter: false }, expiresAtUs: 10 }),
+          )
+        const takes = Array.from({ length: 8 }, (_, index) => (index % 2 === 0 ? one : other).commands.take(id, 9))
+        const [taken, closed, expired] = await Promise.all([
+          Promise.all(takes),
+          one.commands.close(id, 'the session has ended', 11),
+          other.commands.expire(10),
+        ])
+        const numbers = taken.flatMap((command) => (command === null ? [] : [command.number]))
+        assert.equal(new Set(numbers).size, numbers.length)
+        const commands = await one.commands.list(id, 100)
+        assert.ok(commands.every(({ text: typed, state }) => typed === null || state === 'delivered'))
+        const counted = (state: CommandState) => commands.filter((command) => command.state === state).length
+        assert.deepEqual([counted('failed'), counted('expired')], [closed, expired])
+        assert.equal(counted('delivered') + closed + expired, 20)
+        // One that was delivered before everything was closed is counted there.
+        assert.ok(counted('delivered') <= numbers.length)
+      } finally {
+        await other.close()
+      }
+    })
+
+    test('a host lists its sessions that a command waits for', async () => {
+      const host = 'waiting-host'
+      const make = async (of = host) => (await store.sessions.create(newSession({ host: of }))).id
+      const [first, second, third] = [await make(), await make(), await make()]
+      const elsewhere = await make('another-waiting-host')
+      assert.deepEqual(await store.commands.listWaiting(host), [])
+      for (const id of [third, first, first, second, elsewhere]) await store.commands.enqueue(stop(id))
+      await store.commands.take(first, 2)
+      await store.commands.take(second, 2)
+      assert.deepEqual(await store.commands.listWaiting(host), [first, third])
+      await store.commands.close(third, 'the session has ended', 2)
+      await store.commands.take(first, 1000)
+      assert.deepEqual(await store.commands.listWaiting(host), [])
+      assert.deepEqual(await store.commands.listWaiting('another-waiting-host'), [elsewhere])
     })
 
     test('what was never delivered can not be finished', async () => {

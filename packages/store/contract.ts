@@ -2,8 +2,18 @@
 // Times are microseconds since 1970-01-01T00:00:00Z, as safe integers.
 
 import type { AuditEvent } from '@teleclaude/core/audit.ts'
-import type { Command, CommandKind } from '@teleclaude/core/command.ts'
-import type { Owner, Session, SessionExit, SessionId, SessionStatus, TerminalSize } from '@teleclaude/core/session.ts'
+import type { Command, CommandRequest } from '@teleclaude/core/command.ts'
+import type { SessionEvent } from '@teleclaude/core/event.ts'
+import type {
+  AgentSource,
+  AgentState,
+  Owner,
+  Session,
+  SessionExit,
+  SessionId,
+  SessionStatus,
+  TerminalSize,
+} from '@teleclaude/core/session.ts'
 import type { TranscriptChunk } from '@teleclaude/core/transcript.ts'
 
 export type StoreErrorCode =
@@ -46,12 +56,18 @@ export interface Store {
   readonly commands: CommandStore
   readonly audit: AuditStore
   readonly accounts: AccountStore
+  readonly events: EventStore
+  /** Calls back when something may have come to this host: `commands` for its sessions, or `events` of anybody's. Hints can get
+   *  lost, and one means nothing more than that it is worth looking. */
+  listen(host: string, onHint: (what: 'commands' | 'events') => void): Listening
   /** Resolves when a read reaches the database and comes back.
    *  @throws StoreError 'unavailable' */
   ping(): Promise<void>
   /** Waits for what is under way, then closes. */
   close(): Promise<void>
 }
+
+export type Listening = { close(): Promise<void> }
 
 export type NewSession = {
   readonly id: SessionId
@@ -62,6 +78,8 @@ export type NewSession = {
   readonly title: string
   readonly argv: readonly string[]
   readonly terminal: TerminalSize
+  /** Has to be there already. */
+  readonly parentId: SessionId | null
   readonly createdAtUs: number
 }
 
@@ -79,13 +97,15 @@ export type SessionQuery = {
   readonly limit: number
 }
 
+/** Each change of a session's status, title or agent status is an event, in the same transaction. */
 export interface SessionStore {
   /** Status `starting`. Resolves once it is durable. */
   create(session: NewSession): Promise<Session>
   find(id: SessionId): Promise<Session | null>
   /** Newest first. Cost does not grow with the page's depth. */
   list(query: SessionQuery): Promise<readonly Session[]>
-  /** `starting` or `lost` -> `running` (a runner has connected). False where the session is `ended` or unknown. */
+  /** `starting` or `lost` -> `running` (a runner has connected). False where the session is `ended` or unknown, and where its
+   *  transcript was removed: nothing of it could be recorded. */
   markRunning(id: SessionId, atUs: number): Promise<boolean>
   /** `starting` or `running` -> `lost`. False where it is neither. */
   markLost(id: SessionId, atUs: number): Promise<boolean>
@@ -95,6 +115,24 @@ export interface SessionStore {
   countLive(host: string, person: string): Promise<number>
   /** Ids of the host's sessions that are `starting` or `running`, oldest first. */
   listLive(host: string): Promise<readonly SessionId[]>
+  /** The host's sessions that are `starting` or `running` and were created before `createdBeforeUs`, or have shown nothing since
+   *  `silentSinceUs` (without any output: were created before that); null leaves that one out. At most `limit`, oldest first. */
+  listOverdue(
+    host: string,
+    query: {
+      readonly createdBeforeUs: number | null
+      readonly silentSinceUs: number | null
+      readonly limit: number
+    },
+  ): Promise<readonly Session[]>
+  /** False where the session is not `starting` or `running`, and where that is its agent's status already (from the same source). */
+  setAgentStatus(
+    id: SessionId,
+    status: { readonly state: AgentState; readonly source: AgentSource },
+    atUs: number,
+  ): Promise<boolean>
+  /** False where the session is unknown, and where that is its title already. */
+  rename(id: SessionId, title: string, atUs: number): Promise<boolean>
 }
 
 /** Chunks to append to one session, in order. */
@@ -109,7 +147,8 @@ export interface TranscriptStore {
   /** Appends to several sessions in one transaction and resolves once that is durable. Chunks that are there already
    *  (a runner sends again what it saw no acknowledgement for) are passed over; each session's sequence stays without a gap.
    *  Adds to the sessions' `transcriptBytes` (output chunks only) and `lastOutputAtUs`.
-   *  @throws StoreError 'sequence-broken' where a chunk would leave a gap or the session is unknown: nothing is appended then. */
+   *  @throws StoreError 'sequence-broken' where a chunk would leave a gap, the session is unknown or its transcript was removed:
+   *  nothing is appended then. */
   append(appends: readonly ChunkAppend[]): Promise<void>
   /** The sequence of the newest chunk, 0 where there is none. */
   lastSeq(id: SessionId): Promise<number>
@@ -118,12 +157,21 @@ export interface TranscriptStore {
     id: SessionId,
     options: { readonly afterSeq: number; readonly maxBytes: number },
   ): Promise<readonly TranscriptChunk[]>
+  /** The host's sessions that ended or were lost before that and whose transcript is still there, oldest first. */
+  listRemovable(
+    host: string,
+    query: { readonly endedBeforeUs: number; readonly limit: number },
+  ): Promise<readonly Session[]>
+  /** Removes up to `maxChunks` of the session's oldest chunks. Returns whether all of it is gone, which it is for an unknown session.
+   *  The first call marks the transcript as removed, since what is left is not the whole of it: nothing can be appended any more, and
+   *  no runner can connect. `listRemovable` has the session until the last chunk is gone. `transcriptBytes` stays what it was.
+   *  @throws RangeError for a session that is `starting` or `running` */
+  remove(id: SessionId, options: { readonly maxChunks: number; readonly atUs: number }): Promise<boolean>
 }
 
 export type NewCommand = {
   readonly sessionId: SessionId
-  readonly kind: CommandKind
-  readonly force: boolean
+  readonly request: CommandRequest
   readonly requestedBy: string
   readonly createdAtUs: number
   readonly expiresAtUs: number
@@ -135,16 +183,38 @@ export interface CommandStore {
   /** Takes the session's oldest `queued` command and makes it `delivered`, or null where there is none. Of several callers
    *  at the same time one gets it: a command is taken at most once, ever. Commands past their expiry become `expired` first. */
   take(id: SessionId, atUs: number): Promise<Command | null>
-  /** `delivered` -> `done` or `failed`. False where it was not `delivered`. */
+  /** `delivered` -> `done` or `failed`, and its text is gone. False where it was not `delivered`. */
   finish(
     id: SessionId,
     number: number,
     outcome: { readonly state: 'done' | 'failed'; readonly reason: string | null; readonly atUs: number },
   ): Promise<boolean>
-  /** `queued` -> `expired` for all that are past their expiry at `atUs`, of every session. Returns how many. */
+  /** `queued` -> `expired` for all that are past their expiry at `atUs`, of every session; their texts are gone. Returns how many. */
   expire(atUs: number): Promise<number>
+  /** `queued` or `delivered` -> `failed` for all of the session, which has ended; their texts are gone. Returns how many. */
+  close(id: SessionId, reason: string, atUs: number): Promise<number>
+  /** The host's sessions that have a `queued` command. */
+  listWaiting(host: string): Promise<readonly SessionId[]>
   /** The session's commands, newest first. */
   list(id: SessionId, limit: number): Promise<readonly Command[]>
+}
+
+/** Whose events a query may touch, as for sessions. */
+export type EventQuery = {
+  readonly scope: SessionScope
+  readonly afterOrdinal: number
+  readonly limit: number
+}
+
+export interface EventStore {
+  /** The ordinal of the newest event, 0 where there is none. Those that are committed later have greater ones, always. */
+  newest(): Promise<number>
+  /** The ordinal of the event with that id, null where it is unknown, removed or outside the scope. */
+  find(scope: SessionScope, id: string): Promise<number | null>
+  /** In order, each with its session as it is now. */
+  read(query: EventQuery): Promise<readonly { readonly event: SessionEvent; readonly session: Session }[]>
+  /** Removes up to `limit` events from before that. Returns how many. */
+  remove(beforeUs: number, limit: number): Promise<number>
 }
 
 /** A uid of a host, and the account that it was when somebody first used the service with it. Numbers and names come back: a uid

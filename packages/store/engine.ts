@@ -1,6 +1,6 @@
 // What each engine has to offer beside the store itself.
 
-import type { InstanceLock, LockHolder, Store } from './contract.ts'
+import type { InstanceLock, Listening, LockHolder, Store } from './contract.ts'
 import type { AppliedMigration, Migration, MigrationState, OnProgress } from './migrations.ts'
 
 /** `onHint`: entries may have been added. `onState`: whether hints come at all, at each change; without them nothing is
@@ -9,7 +9,6 @@ export type AuditListener = {
   readonly onHint: () => void
   readonly onState: (state: { readonly listening: true } | { readonly listening: false; readonly why: unknown }) => void
 }
-export type Listening = { close(): Promise<void> }
 
 /** Something that is otherwise than the program declares it: a role, a right, an owner, a trigger. */
 export type PrivilegeDifference = {

@@ -2,8 +2,15 @@
 // so that neither engine's users load, or have to install, the other's.
 
 import { setTimeout as wait } from 'node:timers/promises'
-import { type InstanceLock, type LockHolder, type Store, StoreError, type StoreTarget } from './contract.ts'
-import type { AppliedPrivileges, AuditListener, Engine, Listening, PrivilegeState } from './engine.ts'
+import {
+  type InstanceLock,
+  type Listening,
+  type LockHolder,
+  type Store,
+  StoreError,
+  type StoreTarget,
+} from './contract.ts'
+import type { AppliedPrivileges, AuditListener, Engine, PrivilegeState } from './engine.ts'
 import {
   type AppliedMigration,
   type MigrateOptions,

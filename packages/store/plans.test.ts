@@ -4,9 +4,23 @@ import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import pg from 'pg'
 import type { SessionQuery } from './contract.ts'
-import { countLiveStatement as postgresCount, listStatement as postgresStatement } from './postgres/sessions.ts'
+import { waitingStatement as postgresWaiting } from './postgres/commands.ts'
+import { readStatement as postgresEvents } from './postgres/events.ts'
+import {
+  countLiveStatement as postgresCount,
+  overdueStatement as postgresOverdue,
+  listStatement as postgresStatement,
+} from './postgres/sessions.ts'
+import { removableStatement as postgresRemovable } from './postgres/transcripts.ts'
+import { waitingStatement as sqliteWaiting } from './sqlite/commands.ts'
 import { openConnection } from './sqlite/connection.ts'
-import { countLiveStatement as sqliteCount, listStatement as sqliteStatement } from './sqlite/sessions.ts'
+import { readStatement as sqliteEvents } from './sqlite/events.ts'
+import {
+  countLiveStatement as sqliteCount,
+  overdueStatement as sqliteOverdue,
+  listStatement as sqliteStatement,
+} from './sqlite/sessions.ts'
+import { removableStatement as sqliteRemovable } from './sqlite/transcripts.ts'
 import { queryRows, startEngine, type TestEngine } from './test-engines.ts'
 
 const alice = { kind: 'person', person: 'alice' } as const
@@ -27,6 +41,11 @@ const queries: readonly (readonly [query: SessionQuery, index: string])[] = [
   [{ scope: all, limit: 2, idPrefix: 'a1b2c3d4-0000-4000-8000-000000000000' }, 'ids'],
 ]
 
+const events = { scope: all, afterOrdinal: 15_000, limit: 500 }
+const eventsOfAlice = { ...events, scope: alice }
+const overdue = { createdBeforeUs: 1, silentSinceUs: 2, limit: 50 }
+const removable = { endedBeforeUs: Number.MAX_SAFE_INTEGER, limit: 50 }
+
 const columns = 'id, host, owner_person, owner_uid, owner_os_user, project, title, argv, terminal_cols, terminal_rows'
 
 describe('plans on sqlite', () => {
@@ -36,13 +55,20 @@ describe('plans on sqlite', () => {
   })
   after(() => engine.stop())
 
-  test('every list, and the count of live sessions, searches its index and scans no table', async () => {
+  test('every list of sessions or events, and the count of live sessions, searches its index and scans no table', async () => {
     const { target } = await engine.createStore()
     assert.equal(target.engine, 'sqlite')
     const { db } = openConnection(target.file)
-    const count = { sql: sqliteCount, values: ['alice', 'h'] }
-    const statements = queries.map(([query, index]) => [sqliteStatement(query), index] as const)
-    for (const [statement, index] of [...statements, [count, 'sessions_by_person'] as const]) {
+    const statements = [
+      ...queries.map(([query, index]) => [sqliteStatement(query), index] as const),
+      [{ sql: sqliteCount, values: ['alice', 'h'] }, 'sessions_by_person'],
+      [{ sql: sqliteOverdue, values: ['h', 1, 2, 50] }, 'sessions_live'],
+      [{ sql: sqliteRemovable, values: ['h', 1, 50] }, 'sessions_removable'],
+      [{ sql: sqliteWaiting, values: ['h'] }, 'ids'],
+      [sqliteEvents(events), 'ids'],
+      [sqliteEvents(eventsOfAlice), 'ids'],
+    ] as const
+    for (const [statement, index] of statements) {
       assert.ok(statement)
       const plan = db
         .prepare<unknown[], { detail: string }>(`EXPLAIN QUERY PLAN ${statement.sql}`)
@@ -53,7 +79,7 @@ describe('plans on sqlite', () => {
         new RegExp(`SEARCH sessions USING (COVERING )?INDEX ${index.replace('ids', 'sessions_by_id')} \\(`),
         details,
       )
-      assert.doesNotMatch(details, /SCAN sessions/, details)
+      assert.doesNotMatch(details, /SCAN (sessions|session_events)\b/, details)
     }
     db.close()
   })
@@ -66,7 +92,7 @@ describe('plans on postgres', () => {
   })
   after(() => engine.stop())
 
-  test('every list, and the count of live sessions, scans its index and no table', async () => {
+  test('every list of sessions or events, and the count of live sessions, scans its index and no table', async () => {
     const { target } = await engine.createStore()
     assert.equal(target.engine, 'postgres')
     await queryRows(
@@ -80,12 +106,36 @@ describe('plans on postgres', () => {
       target,
       "UPDATE sessions SET status = 'ended', exit_code = 0, ended_at = now() WHERE ordinal % 10 > 0",
     )
-    await queryRows(target, 'VACUUM ANALYZE sessions')
+    await queryRows(
+      target,
+      `UPDATE sessions SET transcript_removed_at = now(), transcript_gone = true
+       WHERE status = 'ended' AND ordinal < 19000`,
+    )
+    await queryRows(
+      target,
+      `INSERT INTO session_events (id, session_id, owner_person, kind, at)
+       SELECT gen_random_uuid(), id, owner_person, 'created', created_at FROM sessions, generate_series(1, 2) ORDER BY ordinal`,
+    )
+    await queryRows(
+      target,
+      `INSERT INTO commands (session_id, number, kind, force, requested_by, created_at, expires_at, state, finished_at)
+       SELECT id, 1, 'stop', false, 'alice', now(), now(), CASE WHEN ordinal % 100 = 0 THEN 'queued' ELSE 'expired' END,
+         CASE WHEN ordinal % 100 = 0 THEN NULL ELSE now() END
+       FROM sessions`,
+    )
+    for (const table of ['sessions', 'session_events', 'commands']) await queryRows(target, `VACUUM ANALYZE ${table}`)
     const client = new pg.Client({ connectionString: target.url })
     await client.connect()
-    const statements = queries.map(([query, index]) => [postgresStatement(query), index] as const)
-    const count = [postgresCount('h', 'alice'), '(sessions_live|sessions_by_person)'] as const
-    for (const [statement, index] of [...statements, count]) {
+    const statements = [
+      ...queries.map(([query, index]) => [postgresStatement(query), index] as const),
+      [postgresCount('h', 'alice'), '(sessions_live|sessions_by_person)'],
+      [postgresOverdue('h', overdue), 'sessions_live'],
+      [postgresRemovable('h', removable), 'sessions_removable'],
+      [postgresWaiting('h'), 'ids'],
+      [postgresEvents(events), 'session_events_by_kind'],
+      [postgresEvents(eventsOfAlice), 'session_events_by_person'],
+    ] as const
+    for (const [statement, index] of statements) {
       assert.ok(statement)
       const { rows } = await client.query<{ 'QUERY PLAN': string }>(
         `EXPLAIN ${statement.sql.replaceAll('$slonik_', '$')}`,
@@ -93,7 +143,7 @@ describe('plans on postgres', () => {
       )
       const plan = rows.map((row) => row['QUERY PLAN']).join('\n')
       assert.match(plan, new RegExp(`(on|using) ${index.replace('ids', 'sessions_pkey')}\\b`), plan)
-      assert.doesNotMatch(plan, /Seq Scan on sessions/, plan)
+      assert.doesNotMatch(plan, /Seq Scan on (sessions|session_events|commands)\b/, plan)
     }
     await client.end()
   })

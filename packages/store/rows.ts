@@ -1,7 +1,15 @@
 // Rows as both engines return them (same column names, times as microseconds), parsed into what the contract speaks of.
 
 import { type Command, commandKinds, commandStates } from '@teleclaude/core/command.ts'
-import { type Session, type SessionExit, type SessionId, sessionStatuses } from '@teleclaude/core/session.ts'
+import { type SessionEvent, sessionEventKinds } from '@teleclaude/core/event.ts'
+import {
+  agentSources,
+  agentStates,
+  type Session,
+  type SessionExit,
+  type SessionId,
+  sessionStatuses,
+} from '@teleclaude/core/session.ts'
 import { chunkKinds } from '@teleclaude/core/transcript.ts'
 import { z } from 'zod'
 import { chunkCodecs, type StoredChunk } from './chunk-codec.ts'
@@ -30,6 +38,11 @@ export const sessionColumns = [
   'ended_at',
   'last_output_at',
   'transcript_bytes',
+  'transcript_removed_at',
+  'parent_id',
+  'agent_state',
+  'agent_source',
+  'agent_since',
 ] as const
 
 export const sessionRow = z.strictObject({
@@ -53,6 +66,11 @@ export const sessionRow = z.strictObject({
   ended_at: time.nullable(),
   last_output_at: time.nullable(),
   transcript_bytes: z.int(),
+  transcript_removed_at: time.nullable(),
+  parent_id: z.string().nullable(),
+  agent_state: z.enum(agentStates),
+  agent_source: z.enum(agentSources).nullable(),
+  agent_since: time.nullable(),
 } satisfies Record<(typeof sessionColumns)[number], z.ZodType>)
 
 function toExit(row: z.infer<typeof sessionRow>): SessionExit | null {
@@ -78,7 +96,26 @@ export function toSession(row: z.infer<typeof sessionRow>): Session {
     endedAtUs: row.ended_at,
     lastOutputAtUs: row.last_output_at,
     transcriptBytes: row.transcript_bytes,
+    transcriptRemovedAtUs: row.transcript_removed_at,
+    parentId: row.parent_id === null ? null : (row.parent_id as SessionId),
+    agentStatus: { state: row.agent_state, source: row.agent_source, sinceUs: row.agent_since },
   }
+}
+
+/** An event beside its session: both have an id and an ordinal. */
+export const sessionEventRow = sessionRow.extend({
+  event_id: z.string(),
+  event_ordinal: z.int(),
+  event_kind: z.enum(sessionEventKinds),
+  event_at: time,
+})
+
+export function toSessionEvent(row: z.infer<typeof sessionEventRow>): {
+  readonly event: SessionEvent
+  readonly session: Session
+} {
+  const event = { id: row.event_id, ordinal: row.event_ordinal, kind: row.event_kind, atUs: row.event_at }
+  return { event, session: toSession(row) }
 }
 
 export const chunkRow = z.strictObject({
@@ -95,6 +132,8 @@ export const commandColumns = [
   'number',
   'kind',
   'force',
+  'text',
+  'enter',
   'requested_by',
   'state',
   'reason',
@@ -108,6 +147,8 @@ export const commandRow = z.strictObject({
   number: z.int(),
   kind: z.enum(commandKinds),
   force: z.boolean(),
+  text: z.string().nullable(),
+  enter: z.boolean(),
   requested_by: z.string(),
   state: z.enum(commandStates),
   reason: z.string().nullable(),
@@ -122,6 +163,8 @@ export function toCommand(row: z.infer<typeof commandRow>): Command {
     number: row.number,
     kind: row.kind,
     force: row.force,
+    text: row.text,
+    enter: row.enter,
     requestedBy: row.requested_by,
     state: row.state,
     reason: row.reason,
@@ -148,6 +191,8 @@ export function toAccount(row: z.infer<typeof accountRow>): BoundAccount {
 export const countRow = z.strictObject({ count: z.int() })
 
 export const seqRow = z.strictObject({ seq: z.int() })
+
+export const ordinalRow = z.strictObject({ ordinal: z.int() })
 
 export const auditEntryRow = z.strictObject({
   seq: z.int(),

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import type { Session, SessionId } from '@teleclaude/core/session.ts'
+import type { AgentSource, AgentState, Session, SessionId } from '@teleclaude/core/session.ts'
 import fc from 'fast-check'
 import type { SessionQuery, Store } from './contract.ts'
 import { engineNames, newSession, startEngine, type TestEngine } from './test-engines.ts'
@@ -18,6 +18,7 @@ async function pages(store: Store, query: SessionQuery): Promise<Session[]> {
 
 const everyone = { kind: 'all' } as const
 const maxTime = Number.MAX_SAFE_INTEGER
+const agentUnknown = { state: 'unknown', source: null, sinceUs: null }
 
 for (const engineName of engineNames) {
   describe(`sessions on ${engineName}`, () => {
@@ -42,6 +43,8 @@ for (const engineName of engineNames) {
         endedAtUs: null,
         lastOutputAtUs: null,
         transcriptBytes: 0,
+        transcriptRemovedAtUs: null,
+        agentStatus: agentUnknown,
       })
       assert.deepEqual(await store.sessions.find(created.id), session)
     })
@@ -52,6 +55,8 @@ for (const engineName of engineNames) {
       assert.equal(await store.sessions.markRunning(id, 1), false)
       assert.equal(await store.sessions.markLost(id, 1), false)
       assert.equal(await store.sessions.end(id, { kind: 'exited', code: 0 }, 1), false)
+      assert.equal(await store.sessions.setAgentStatus(id, { state: 'idle', source: 'hook' }, 1), false)
+      assert.equal(await store.sessions.rename(id, 'another', 1), false)
     })
 
     test('a second session with the same id is refused', async () => {
@@ -84,6 +89,88 @@ for (const engineName of engineNames) {
       const { id } = await store.sessions.create(newSession())
       assert.equal(await store.sessions.end(id, { kind: 'exited', code: 127 }, 5), true)
       assert.deepEqual((await store.sessions.find(id))?.exit, { kind: 'exited', code: 127 })
+    })
+
+    test('a session started in another one has it as its parent, which has to be there', async () => {
+      const parent = await store.sessions.create(newSession())
+      const child = await store.sessions.create(newSession({ parentId: parent.id }))
+      assert.equal(child.parentId, parent.id)
+      assert.equal((await store.sessions.find(child.id))?.parentId, parent.id)
+      await assert.rejects(store.sessions.create(newSession({ parentId: newSession().id })), /foreign key|FOREIGN KEY/)
+    })
+
+    test('what the agent does is known while the session lives, with who said so and when', async () => {
+      const { id } = await store.sessions.create(newSession())
+      const agentStatus = async () => (await store.sessions.find(id))?.agentStatus
+      const set = (state: AgentState, source: AgentSource, atUs: number) =>
+        store.sessions.setAgentStatus(id, { state, source }, atUs)
+      assert.equal(await set('working', 'hook', 10), true)
+      assert.deepEqual(await agentStatus(), { state: 'working', source: 'hook', sinceUs: 10 })
+      assert.equal(await set('working', 'hook', 11), false)
+      assert.deepEqual(await agentStatus(), { state: 'working', source: 'hook', sinceUs: 10 })
+      assert.equal(await set('working', 'terminal', 12), true)
+      assert.equal(await set('waiting', 'terminal', 13), true)
+      assert.equal(await set('unknown', 'hook', 14), true)
+      assert.deepEqual(await agentStatus(), { state: 'unknown', source: 'hook', sinceUs: 14 })
+      await store.sessions.markRunning(id, 15)
+      assert.equal(await set('idle', 'hook', maxTime), true)
+      assert.deepEqual(await agentStatus(), { state: 'idle', source: 'hook', sinceUs: maxTime })
+
+      await store.sessions.markLost(id, 16)
+      assert.deepEqual(await agentStatus(), agentUnknown)
+      assert.equal(await set('idle', 'hook', 17), false)
+      await store.sessions.markRunning(id, 18)
+      assert.deepEqual(await agentStatus(), agentUnknown)
+      await set('waiting', 'terminal', 19)
+      await store.sessions.end(id, { kind: 'exited', code: 0 }, 20)
+      assert.deepEqual(await agentStatus(), agentUnknown)
+      assert.equal(await set('idle', 'hook', 21), false)
+      assert.deepEqual(await agentStatus(), agentUnknown)
+    })
+
+    test('a session is renamed in any status, to any text that the database can hold', async () => {
+      const { id } = await store.sessions.create(newSession())
+      for (const title of ["it's \u001b[31m", '', 'é'.repeat(10_000)]) {
+        assert.equal(await store.sessions.rename(id, title, 1), true)
+        assert.equal(await store.sessions.rename(id, title, 2), false)
+        assert.equal((await store.sessions.find(id))?.title, title)
+        await store.sessions.end(id, { kind: 'exited', code: 0 }, 3)
+      }
+      for (const title of ['a\0b', '\udc00']) await assert.rejects(store.sessions.rename(id, title, 1), RangeError)
+    })
+
+    test('a host lists the live sessions that are too old or too silent, oldest first', async () => {
+      const host = 'overdue-host'
+      const create = async (createdAtUs: number, outputAtUs: number | null = null, of = host) => {
+        const { id } = await store.sessions.create(newSession({ host: of, createdAtUs }))
+        const chunks = [{ seq: 1, kind: 'output', offsetUs: 0, bytes: Buffer.from('x') }] as const
+        if (outputAtUs !== null) await store.transcripts.append([{ sessionId: id, chunks, atUs: outputAtUs }])
+        return id
+      }
+      const silent = await create(20)
+      const busy = await create(10, 100)
+      const quiet = await create(30, 40)
+      const young = await create(90, 91)
+      const [lost, ended] = [await create(1), await create(1)]
+      await create(1, 1, 'another-overdue-host')
+      await store.sessions.markRunning(busy, 1)
+      await store.sessions.markLost(lost, 1)
+      await store.sessions.end(ended, { kind: 'exited', code: 0 }, 1)
+      const overdue = async (createdBeforeUs: number | null, silentSinceUs: number | null, limit = 100) =>
+        (await store.sessions.listOverdue(host, { createdBeforeUs, silentSinceUs, limit })).map(({ id }) => id)
+      assert.deepEqual(await overdue(null, null), [])
+      assert.deepEqual(await overdue(0, 0), [])
+      assert.deepEqual(await overdue(10, null), [])
+      assert.deepEqual(await overdue(11, null), [busy])
+      assert.deepEqual(await overdue(31, null), [silent, busy, quiet])
+      assert.deepEqual(await overdue(null, 20), [])
+      assert.deepEqual(await overdue(null, 21), [silent])
+      assert.deepEqual(await overdue(null, 41), [silent, quiet])
+      assert.deepEqual(await overdue(11, 41), [silent, busy, quiet])
+      assert.deepEqual(await overdue(11, 41, 2), [silent, busy])
+      assert.deepEqual(await overdue(maxTime, maxTime), [silent, busy, quiet, young])
+      const [first] = await store.sessions.listOverdue(host, { createdBeforeUs: 11, silentSinceUs: null, limit: 1 })
+      assert.deepEqual(first, await store.sessions.find(busy))
     })
 
     test('a host lists its live sessions, oldest first', async () => {

@@ -61,6 +61,7 @@ export function newSession(change: Partial<NewSession> = {}): NewSession {
     title: 'a session',
     argv: ['claude', '--resume'],
     terminal: { cols: 80, rows: 24 },
+    parentId: null,
     createdAtUs: 1_700_000_000_000_001,
     ...change,
   }

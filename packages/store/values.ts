@@ -1,7 +1,8 @@
 // What a value must be for both engines to keep it unchanged. PostgreSQL's text holds no NUL (PostgreSQL 8.3) and UTF-8
 // has no lone surrogates, so the store refuses both at its door, before either engine could refuse, cut or replace them.
 
-import type { BoundAccount, NewCommand, NewSession, SessionQuery } from './contract.ts'
+import { type CommandRequest, maxSendLength } from '@teleclaude/core/command.ts'
+import type { BoundAccount, NewCommand, NewSession, SessionQuery, SessionScope } from './contract.ts'
 
 const maxNameLength = 255
 
@@ -32,6 +33,17 @@ export function requireHost(host: string): void {
 
 export function requireNewCommand(command: NewCommand): void {
   requireText(command.requestedBy, "the command's requester", maxNameLength)
+  if (command.request.kind === 'send') requireText(command.request.text, "the command's text", maxSendLength)
+}
+
+/** A request as columns: what is not of its kind is null or false. */
+export function requestColumns(request: CommandRequest) {
+  return {
+    kind: request.kind,
+    force: request.kind === 'stop' && request.force,
+    text: request.kind === 'send' ? request.text : null,
+    enter: request.kind === 'send' && request.enter,
+  }
 }
 
 export function requireAccount(host: string, { osUser }: Pick<BoundAccount, 'osUser'>): void {
@@ -42,10 +54,14 @@ export function requireAccount(host: string, { osUser }: Pick<BoundAccount, 'osU
   if (osUser === '') throw new RangeError("the account's name is empty")
 }
 
+/** Whether anything could be in the scope: no owner's name holds such text. */
+export function canReach(scope: SessionScope): boolean {
+  return scope.kind === 'all' || canHold(scope.person)
+}
+
 /** Whether any session could match at all: none holds such text. */
 export function canMatch(query: SessionQuery): boolean {
-  const person = query.scope.kind === 'person' ? query.scope.person : ''
-  return canHold(person) && canHold(query.project ?? '') && query.statuses?.length !== 0
+  return canReach(query.scope) && canHold(query.project ?? '') && query.statuses?.length !== 0
 }
 
 /** First and last id that start with the prefix, both included; null where no id can.
@@ -54,6 +70,10 @@ export function idRange(prefix: string): { readonly first: string; readonly last
   const first = prefix + '00000000-0000-0000-0000-000000000000'.slice(prefix.length)
   if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(first)) return null
   return { first, last: prefix + 'ffffffff-ffff-ffff-ffff-ffffffffffff'.slice(prefix.length) }
+}
+
+export function isId(text: string): boolean {
+  return idRange(text)?.first === text
 }
 
 /** Whether the prefix leaves so few sessions (1 in 256 at most) that they are found by id and then sorted. A shorter one

@@ -171,7 +171,12 @@ describe('kill -9 is mended by running again', () => {
     test(`in the middle of ${name}`, async () => {
       await using database = await Database.create()
       // What the migration is about to make is being made by somebody else, who does not come to an end.
-      const made = { '0001_sessions': 'commands', '0002_audit': 'auditor_cursors', '0003_accounts': 'accounts' }
+      const made = {
+        '0001_sessions': 'commands',
+        '0002_audit': 'auditor_cursors',
+        '0003_accounts': 'accounts',
+        '0005_surviving_sessions': 'session_events',
+      }
       const table = new Map(Object.entries(made)).get(name) ?? 'teleclaude_migrations'
       await database.other.query('BEGIN')
       await database.other.query(`CREATE TABLE ${table} (id integer)`)

@@ -56,7 +56,8 @@ describe('roles and logins', () => {
       'CREATE TEMP TABLE mine ()',
       'CREATE ROLE mine',
       'DELETE FROM sessions',
-      'DELETE FROM transcript_chunks',
+      'DELETE FROM commands',
+      'UPDATE session_events SET kind = kind',
       'UPDATE transcript_chunks SET seq = seq',
       "COPY (SELECT 1) TO PROGRAM 'true'",
     ]

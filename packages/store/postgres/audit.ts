@@ -9,9 +9,8 @@ import { encodeEntries, maxReadBytes, type PendingEvent, probe } from '../audit-
 import type { StoredAuditEntry, Tampering } from '../contract.ts'
 import { auditEntryRow, seqRow } from '../rows.ts'
 import { connectClient, type Server, timeValue, translateClientError } from './connection.ts'
+import { channels } from './hints.ts'
 import { queryClient } from './migrate.ts'
-
-export const auditChannel = 'teleclaude_audit'
 
 const notifiedRow = z.strictObject({ notified: z.literal('') })
 
@@ -50,7 +49,7 @@ export function appendAudit(db: DatabasePool, host: string, pending: readonly Pe
           )}
         ) AS entry (seq, at, start, length)
       )
-      SELECT pg_notify(${auditChannel}, ${host})::text AS notified`)
+      SELECT pg_notify(${channels.audit}, ${host})::text AS notified`)
     return seq
   })
 }

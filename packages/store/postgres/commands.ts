@@ -7,8 +7,9 @@ import { type CommonQueryMethods, type DatabasePool, sql } from 'slonik'
 import { z } from 'zod'
 import type { NewCommand } from '../contract.ts'
 import { commandColumns, commandRow, expiredReason, toCommand } from '../rows.ts'
-import { requireNewCommand, requireText } from '../values.ts'
+import { requestColumns, requireNewCommand, requireText } from '../values.ts'
 import { timeValue } from './connection.ts'
+import { channels, notify } from './hints.ts'
 
 const columns = sql.join(
   commandColumns.map((name) => sql.identifier([name])),
@@ -16,22 +17,28 @@ const columns = sql.join(
 )
 const row = commandRow.transform(toCommand)
 const noRow = z.strictObject({})
-const idRow = z.strictObject({ id: z.string() })
+const hostRow = z.strictObject({ host: z.string() })
+const idRow = z.strictObject({ id: z.string() }).transform((found) => found.id as SessionId)
 
-function lockSession(db: CommonQueryMethods, id: SessionId): Promise<unknown> {
-  return db.maybeOne(sql.type(idRow)`SELECT id FROM sessions WHERE id = ${id} FOR NO KEY UPDATE`)
+/** Resolves to its host, or null where it is unknown. */
+async function lockSession(db: CommonQueryMethods, id: SessionId): Promise<string | null> {
+  const found = await db.maybeOne(sql.type(hostRow)`SELECT host FROM sessions WHERE id = ${id} FOR NO KEY UPDATE`)
+  return found?.host ?? null
 }
 
 export function enqueueCommand(db: DatabasePool, command: NewCommand): Promise<Command> {
   requireNewCommand(command)
-  const { sessionId, kind, force, requestedBy, createdAtUs, expiresAtUs } = command
+  const { sessionId, request, requestedBy, createdAtUs, expiresAtUs } = command
+  const { kind, force, text, enter } = requestColumns(request)
   return db.transaction(async (transaction) => {
-    await lockSession(transaction, sessionId)
-    return transaction.one(sql.type(row)`
-      INSERT INTO commands (session_id, number, kind, force, requested_by, created_at, expires_at)
+    const host = await lockSession(transaction, sessionId)
+    const enqueued = await transaction.one(sql.type(row)`
+      INSERT INTO commands (session_id, number, kind, force, text, enter, requested_by, created_at, expires_at)
       VALUES (${sessionId}, (SELECT coalesce(max(number), 0) + 1 FROM commands WHERE session_id = ${sessionId}),
-        ${kind}, ${force}, ${requestedBy}, ${timeValue(createdAtUs)}, ${timeValue(expiresAtUs)})
+        ${kind}, ${force}, ${text}, ${enter}, ${requestedBy}, ${timeValue(createdAtUs)}, ${timeValue(expiresAtUs)})
       RETURNING ${columns}`)
+    if (host !== null) await notify(transaction, channels.commands, host)
+    return enqueued
   })
 }
 
@@ -39,7 +46,7 @@ export function takeCommand(db: DatabasePool, id: SessionId, atUs: number): Prom
   return db.transaction(async (transaction) => {
     await lockSession(transaction, id)
     await transaction.query(sql.type(noRow)`
-      UPDATE commands SET state = 'expired', reason = ${expiredReason}, finished_at = ${timeValue(atUs)}
+      UPDATE commands SET state = 'expired', text = NULL, reason = ${expiredReason}, finished_at = ${timeValue(atUs)}
       WHERE session_id = ${id} AND state = 'queued' AND expires_at <= ${timeValue(atUs)}`)
     return transaction.maybeOne(sql.type(row)`
       UPDATE commands SET state = 'delivered', delivered_at = ${timeValue(atUs)}
@@ -58,16 +65,39 @@ export async function finishCommand(
 ): Promise<boolean> {
   if (reason !== null) requireText(reason, "the command's reason")
   const { rowCount } = await db.query(sql.type(noRow)`
-    UPDATE commands SET state = ${state}, reason = ${reason}, finished_at = ${timeValue(atUs)}
+    UPDATE commands SET state = ${state}, text = NULL, reason = ${reason}, finished_at = ${timeValue(atUs)}
     WHERE session_id = ${id} AND number = ${number} AND state = 'delivered'`)
   return rowCount === 1
 }
 
 export async function expireCommands(db: CommonQueryMethods, atUs: number): Promise<number> {
   const { rowCount } = await db.query(sql.type(noRow)`
-    UPDATE commands SET state = 'expired', reason = ${expiredReason}, finished_at = ${timeValue(atUs)}
+    UPDATE commands SET state = 'expired', text = NULL, reason = ${expiredReason}, finished_at = ${timeValue(atUs)}
     WHERE state = 'queued' AND expires_at <= ${timeValue(atUs)}`)
   return rowCount
+}
+
+export function closeCommands(db: DatabasePool, id: SessionId, reason: string, atUs: number): Promise<number> {
+  requireText(reason, "the command's reason")
+  return db.transaction(async (transaction) => {
+    await lockSession(transaction, id)
+    const { rowCount } = await transaction.query(sql.type(noRow)`
+      UPDATE commands SET state = 'failed', text = NULL, reason = ${reason}, finished_at = ${timeValue(atUs)}
+      WHERE session_id = ${id} AND state IN ('queued', 'delivered')`)
+    return rowCount
+  })
+}
+
+export function waitingStatement(host: string) {
+  // An array: its sessions are looked up by their ids, however many the planner takes them for.
+  return sql.type(idRow)`
+    SELECT id FROM sessions
+    WHERE id = ANY (ARRAY(SELECT DISTINCT session_id FROM commands WHERE state = 'queued')) AND host = ${host}
+    ORDER BY ordinal`
+}
+
+export function listWaitingSessions(db: CommonQueryMethods, host: string): Promise<readonly SessionId[]> {
+  return db.any(waitingStatement(host))
 }
 
 export function listCommands(db: CommonQueryMethods, id: SessionId, limit: number): Promise<readonly Command[]> {

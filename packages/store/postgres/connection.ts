@@ -171,6 +171,11 @@ export function timeValue(us: number) {
   return sql.fragment`${formatInstant(us)}::timestamptz`
 }
 
+/** Nothing is before or after null. */
+export function nullableTimeValue(us: number | null) {
+  return us === null ? sql.fragment`NULL::timestamptz` : timeValue(us)
+}
+
 /** Class 08 connection, 53 resources, 57 operator intervention (timeouts, shutdown, start-up), 58 system; and single codes:
  *  roles and databases that do not let us in, locks not to be had (PostgreSQL manual, appendix A). */
 const unavailableStates = /^(08|28|40|53|57|58)|^(25P03|3D000|55P03)$/

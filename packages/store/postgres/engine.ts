@@ -3,15 +3,24 @@
 import { type DatabasePool, sql } from 'slonik'
 import { z } from 'zod'
 import { createAuditQueue } from '../audit-queue.ts'
-import type { InstanceLock, Store } from '../contract.ts'
+import type { InstanceLock, Listening, Store } from '../contract.ts'
 import type { Engine } from '../engine.ts'
 import { createGate } from '../gate.ts'
 import { compareMigrations, requireCurrent } from '../migrations.ts'
 import { bindAccount, listAccounts, rebindAccount } from './accounts.ts'
 import { appendAudit, headSeq, moveCursor, readAudit, readCursor, tryTampering } from './audit.ts'
-import { listenForAudit } from './audit-hints.ts'
-import { enqueueCommand, expireCommands, finishCommand, listCommands, takeCommand } from './commands.ts'
+import {
+  closeCommands,
+  enqueueCommand,
+  expireCommands,
+  finishCommand,
+  listCommands,
+  listWaitingSessions,
+  takeCommand,
+} from './commands.ts'
 import { openPool, parseServer, type Server, translateError } from './connection.ts'
+import { findEvent, newestEvent, readEvents, removeEvents } from './events.ts'
+import { listenForAudit, listenForSessions } from './hints.ts'
 import { acquireLock } from './lock.ts'
 import { applyMigrations, readApplied } from './migrate.ts'
 import { applyPrivileges, readPrivilegeState } from './privileges.ts'
@@ -21,11 +30,14 @@ import {
   endSession,
   findSession,
   listLiveSessions,
+  listOverdueSessions,
   listSessions,
   markSessionLost,
   markSessionRunning,
+  renameSession,
+  setAgentStatus,
 } from './sessions.ts'
-import { appendChunks, lastSeq, readChunks } from './transcripts.ts'
+import { appendChunks, lastSeq, listRemovable, readChunks, removeChunks } from './transcripts.ts'
 
 /** @throws StoreError 'unavailable' where the URL is none */
 export function postgresEngine(url: string): Engine {
@@ -49,6 +61,7 @@ const pingRow = z.strictObject({ answer: z.literal(1) })
 
 function createPostgresStore(pool: DatabasePool, server: Server, lock: InstanceLock | null): Store {
   const { run, close } = createGate(server.where, (error) => translateError(error, server.where), lock)
+  const listenings = new Set<Listening>()
   const append = createAuditQueue(async (host, pending) => {
     // It may have waited for a group before it.
     lock?.requireHeld()
@@ -64,17 +77,24 @@ function createPostgresStore(pool: DatabasePool, server: Server, lock: InstanceL
       end: (id, exit, atUs) => run(() => endSession(pool, id, exit, atUs)),
       countLive: (host, person) => run(() => countLiveSessions(pool, host, person)),
       listLive: (host) => run(() => listLiveSessions(pool, host)),
+      listOverdue: (host, query) => run(() => listOverdueSessions(pool, host, query)),
+      setAgentStatus: (id, status, atUs) => run(() => setAgentStatus(pool, id, status, atUs)),
+      rename: (id, title, atUs) => run(() => renameSession(pool, id, title, atUs)),
     },
     transcripts: {
       append: (appends) => run(() => appendChunks(pool, appends)),
       lastSeq: (id) => run(() => lastSeq(pool, id)),
       read: (id, options) => run(() => readChunks(pool, id, options)),
+      listRemovable: (host, query) => run(() => listRemovable(pool, host, query)),
+      remove: (id, options) => run(() => removeChunks(pool, id, options)),
     },
     commands: {
       enqueue: (command) => run(() => enqueueCommand(pool, command)),
       take: (id, atUs) => run(() => takeCommand(pool, id, atUs)),
       finish: (id, number, outcome) => run(() => finishCommand(pool, id, number, outcome)),
       expire: (atUs) => run(() => expireCommands(pool, atUs)),
+      close: (id, reason, atUs) => run(() => closeCommands(pool, id, reason, atUs)),
+      listWaiting: (host) => run(() => listWaitingSessions(pool, host)),
       list: (id, limit) => run(() => listCommands(pool, id, limit)),
     },
     audit: {
@@ -90,11 +110,23 @@ function createPostgresStore(pool: DatabasePool, server: Server, lock: InstanceL
       bind: (host, account) => run(() => bindAccount(pool, host, account)),
       rebind: (host, account) => run(() => rebindAccount(pool, host, account)),
     },
+    events: {
+      newest: () => run(() => newestEvent(pool)),
+      find: (scope, id) => run(() => findEvent(pool, scope, id)),
+      read: (query) => run(() => readEvents(pool, query)),
+      remove: (beforeUs, limit) => run(() => removeEvents(pool, beforeUs, limit)),
+    },
+    listen(host, onHint) {
+      const listening = listenForSessions(server, host, onHint)
+      listenings.add(listening)
+      return listening
+    },
     ping: () =>
       run(async () => {
         await pool.one(sql.type(pingRow)`SELECT 1 AS answer`)
       }),
     async close() {
+      await Promise.all([...listenings].map((listening) => listening.close()))
       await close()
       await pool.end()
     },

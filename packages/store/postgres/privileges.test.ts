@@ -105,6 +105,11 @@ describe('the role of the api', () => {
     'sessions.markRunning': ({ sessions }) => sessions.markRunning(id, 1_700_000_000_000_002),
     'sessions.countLive': ({ sessions }) => sessions.countLive('testhost', 'alice'),
     'sessions.listLive': ({ sessions }) => sessions.listLive('testhost'),
+    'sessions.listOverdue': ({ sessions }) =>
+      sessions.listOverdue('testhost', { createdBeforeUs: 1_700_000_000_000_009, silentSinceUs: null, limit: 1 }),
+    'sessions.setAgentStatus': ({ sessions }) =>
+      sessions.setAgentStatus(id, { state: 'waiting', source: 'hook' }, 1_700_000_000_000_003),
+    'sessions.rename': ({ sessions }) => sessions.rename(id, 'another', 1_700_000_000_000_003),
     'transcripts.append': ({ transcripts }) =>
       transcripts.append([{ sessionId: id, chunks: [chunk], atUs: 1_700_000_000_000_003 }]),
     'transcripts.lastSeq': ({ transcripts }) => transcripts.lastSeq(id),
@@ -112,12 +117,12 @@ describe('the role of the api', () => {
     'commands.enqueue': ({ commands }) =>
       commands.enqueue({
         sessionId: id,
-        kind: 'stop',
-        force: false,
+        request: { kind: 'send', text: 'hello', enter: true },
         requestedBy: 'alice',
         createdAtUs: 1_700_000_000_000_004,
         expiresAtUs: 1_800_000_000_000_000,
       }),
+    'commands.listWaiting': ({ commands }) => commands.listWaiting('testhost'),
     'commands.take': ({ commands }) => commands.take(id, 1_700_000_000_000_005),
     'commands.finish': async ({ commands }) => {
       const [command] = await commands.list(id, 1)
@@ -127,6 +132,23 @@ describe('the role of the api', () => {
     'commands.list': ({ commands }) => commands.list(id, 1),
     'sessions.markLost': ({ sessions }) => sessions.markLost(id, 1_700_000_000_000_008),
     'sessions.end': ({ sessions }) => sessions.end(id, { kind: 'exited', code: 0 }, 1_700_000_000_000_009),
+    'commands.close': ({ commands }) => commands.close(id, 'it has ended', 1_700_000_000_000_009),
+    'transcripts.listRemovable': ({ transcripts }) =>
+      transcripts.listRemovable('testhost', { endedBeforeUs: 1_700_000_000_000_010, limit: 1 }),
+    'transcripts.remove': ({ transcripts }) => transcripts.remove(id, { maxChunks: 10, atUs: 1_700_000_000_000_010 }),
+    'events.newest': ({ events }) => events.newest(),
+    'events.read': ({ events }) => events.read({ scope: { kind: 'all' }, afterOrdinal: 0, limit: 10 }),
+    'events.find': async ({ events }) => {
+      const [first] = await events.read({ scope: { kind: 'all' }, afterOrdinal: 0, limit: 1 })
+      return events.find({ kind: 'all' }, first?.event.id ?? '')
+    },
+    'events.remove': ({ events }) => events.remove(1_700_000_000_000_011, 10),
+    listen: async (store) => {
+      const { promise, resolve } = Promise.withResolvers<string>()
+      const listening = store.listen('testhost', resolve)
+      await promise
+      await listening.close()
+    },
     'audit.append': ({ audit }) => audit.append('testhost', [event], 1_700_000_000_000_010),
     'audit.headSeq': ({ audit }) => audit.headSeq('testhost'),
     'audit.read': ({ audit }) => audit.read('testhost', { afterSeq: 0, limit: 1 }),
@@ -155,6 +177,9 @@ describe('the role of the api', () => {
     for (const [name, run] of Object.entries(operations)) results[name] = await run(store)
     assert.equal(results['commands.finish'], true)
     assert.equal(results['sessions.end'], true)
+    assert.equal(results['transcripts.remove'], true)
+    assert.equal(results['events.find'], 1)
+    assert.equal(results['events.remove'], 6)
     assert.deepEqual(results['audit.tryTampering'], [])
     assert.deepEqual(results['accounts.list'], [
       { uid: 1000, osUser: 'alice', retired: true, boundAtUs: 1_700_000_000_000_011 },
@@ -193,12 +218,13 @@ const attempts: Readonly<Record<string, (table: string, column: string) => strin
   LOCK: (table) => `LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`,
   VACUUM: (table) => `REINDEX TABLE ${table}`,
 }
-/** UPDATE brings the right to lock a table along (PostgreSQL manual, LOCK). */
-const impliedBy: Readonly<Record<string, string>> = { LOCK: 'UPDATE' }
+/** UPDATE and DELETE bring the right to lock a table along (PostgreSQL manual, LOCK). */
+const impliedBy: Readonly<Record<string, readonly string[]>> = { LOCK: ['UPDATE', 'DELETE'] }
 const updatable: Readonly<Record<string, string>> = {
   sessions: 'title',
   commands: 'reason',
   transcript_chunks: 'kind',
+  session_events: 'kind',
   accounts: 'os_user',
 }
 
@@ -242,7 +268,7 @@ for (const role of Object.keys(privileges)) {
         for (const [what, statement] of Object.entries(attempts)) {
           const column = updatable[table] ?? (table === 'teleclaude_migrations' ? 'name' : 'seq')
           const outcome = await attempt(client, statement(table, column))
-          const isGranted = granted.includes(impliedBy[what] ?? what)
+          const isGranted = (impliedBy[what] ?? [what]).some((privilege) => granted.includes(privilege))
           assert.equal(outcome !== insufficient, isGranted, `${what} on ${table}: ${outcome}`)
         }
       }

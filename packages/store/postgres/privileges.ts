@@ -9,15 +9,16 @@ import { lockMigrations, usingClient } from './migrate.ts'
 import { findOwnerDifferences, findTriggerDifferences } from './ownership.ts'
 import { findRoleDifferences } from './roles.ts'
 
-export type TablePrivilege = 'SELECT' | 'INSERT' | 'UPDATE'
+export type TablePrivilege = 'SELECT' | 'INSERT' | 'UPDATE' | 'DELETE'
 
 /** Role -> table -> privileges. What is not here nobody has, but the owner of the database; every table of ours is named. */
 export const privileges: Readonly<Record<string, Readonly<Record<string, readonly TablePrivilege[]>>>> = {
   teleclaude_api: {
     teleclaude_migrations: ['SELECT'],
     sessions: ['SELECT', 'INSERT', 'UPDATE'],
-    transcript_chunks: ['SELECT', 'INSERT'],
+    transcript_chunks: ['SELECT', 'INSERT', 'DELETE'],
     commands: ['SELECT', 'INSERT', 'UPDATE'],
+    session_events: ['SELECT', 'INSERT', 'DELETE'],
     audit_heads: ['SELECT', 'INSERT', 'UPDATE'],
     audit_entries: ['SELECT', 'INSERT'],
     accounts: ['SELECT', 'INSERT', 'UPDATE'],

@@ -1,18 +1,20 @@
 // Transcripts in PostgreSQL.
 
 import { formatInstant } from '@teleclaude/core/instant.ts'
-import type { SessionId } from '@teleclaude/core/session.ts'
+import { type Session, type SessionId, sessionStatuses } from '@teleclaude/core/session.ts'
 import type { TranscriptChunk } from '@teleclaude/core/transcript.ts'
 import { type CommonQueryMethods, type DatabasePool, sql } from 'slonik'
 import { z } from 'zod'
-import { newChunks, packAppends } from '../append.ts'
+import { newChunks, packAppends, requireOver } from '../append.ts'
 import { type PackedChunk, unpackChunk } from '../chunk-codec.ts'
 import type { ChunkAppend } from '../contract.ts'
 import { chunkRow } from '../rows.ts'
 import { maxChunksPerRead } from '../values.ts'
+import { timeValue } from './connection.ts'
+import { columns, row } from './session-row.ts'
 
 const noRow = z.strictObject({})
-const storedRow = z.strictObject({ id: z.string(), last_chunk_seq: z.int() })
+const storedRow = z.strictObject({ id: z.string(), last_chunk_seq: z.int(), is_removed: z.boolean() })
 
 /** Three statements, however many sessions and chunks. */
 export async function appendChunks(db: DatabasePool, appends: readonly ChunkAppend[]): Promise<void> {
@@ -21,14 +23,16 @@ export async function appendChunks(db: DatabasePool, appends: readonly ChunkAppe
   await db.transaction(async (transaction) => {
     // Whoever else appends to one of these sessions waits here, and then sees what was appended.
     const stored = await transaction.any(sql.type(storedRow)`
-      SELECT id, last_chunk_seq FROM sessions WHERE id = ANY(${sql.array(
+      SELECT id, last_chunk_seq, transcript_removed_at IS NOT NULL AS is_removed FROM sessions WHERE id = ANY(${sql.array(
         packed.map(({ sessionId }) => sessionId),
         'uuid',
       )})
       ORDER BY id FOR NO KEY UPDATE`)
-    const seqs = new Map(stored.map((found) => [found.id, found.last_chunk_seq]))
+    const transcripts = new Map(
+      stored.map((found) => [found.id, { lastSeq: found.last_chunk_seq, isRemoved: found.is_removed }]),
+    )
     const added = packed
-      .map((append) => ({ sessionId: append.sessionId, ...newChunks(append, seqs.get(append.sessionId)) }))
+      .map((append) => ({ sessionId: append.sessionId, ...newChunks(append, transcripts.get(append.sessionId)) }))
       .filter(({ chunks }) => chunks.length > 0)
     if (added.length === 0) return
     await insertChunks(
@@ -127,4 +131,46 @@ export async function readChunks(
     WHERE bytes_before = 0 OR bytes_before < ${maxBytes}
     ORDER BY seq`)
   return Promise.all(rows.map(unpackChunk))
+}
+
+export function removableStatement(
+  host: string,
+  { endedBeforeUs, limit }: { readonly endedBeforeUs: number; readonly limit: number },
+) {
+  return sql.type(row)`
+    SELECT ${columns} FROM sessions WHERE host = ${host} AND ended_at < ${timeValue(endedBeforeUs)} AND NOT transcript_gone
+    ORDER BY ended_at, ordinal LIMIT ${limit}`
+}
+
+export function listRemovable(
+  db: CommonQueryMethods,
+  host: string,
+  query: Parameters<typeof removableStatement>[1],
+): Promise<readonly Session[]> {
+  return db.any(removableStatement(host, query))
+}
+
+const statusRow = z.strictObject({ status: z.enum(sessionStatuses) })
+const goneRow = z.strictObject({ transcript_gone: z.boolean() })
+
+export function removeChunks(
+  db: DatabasePool,
+  id: SessionId,
+  { maxChunks, atUs }: { readonly maxChunks: number; readonly atUs: number },
+): Promise<boolean> {
+  return db.transaction(async (transaction) => {
+    const stored = await transaction.maybeOne(sql.type(statusRow)`
+      SELECT status FROM sessions WHERE id = ${id} FOR NO KEY UPDATE`)
+    if (stored === null) return true
+    requireOver(id, stored.status)
+    // Sequences are without a gap, so that this is a short range.
+    await transaction.query(sql.type(noRow)`
+      DELETE FROM transcript_chunks WHERE session_id = ${id}
+        AND seq < (SELECT min(seq) FROM transcript_chunks WHERE session_id = ${id}) + ${maxChunks}`)
+    const { transcript_gone } = await transaction.one(sql.type(goneRow)`
+      UPDATE sessions SET transcript_removed_at = coalesce(transcript_removed_at, ${timeValue(atUs)}),
+        transcript_gone = NOT EXISTS (SELECT FROM transcript_chunks WHERE session_id = ${id})
+      WHERE id = ${id} RETURNING transcript_gone`)
+    return transcript_gone
+  })
 }

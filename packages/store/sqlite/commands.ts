@@ -2,30 +2,33 @@
 
 import type { Command } from '@teleclaude/core/command.ts'
 import type { SessionId } from '@teleclaude/core/session.ts'
+import { z } from 'zod'
 import type { NewCommand } from '../contract.ts'
 import { commandColumns, commandRow, expiredReason, toCommand } from '../rows.ts'
-import { requireNewCommand, requireText } from '../values.ts'
+import { requestColumns, requireNewCommand, requireText } from '../values.ts'
 import { booleanColumn, type Connection } from './connection.ts'
 
 const columns = commandColumns.join(', ')
-const row = commandRow.extend({ force: booleanColumn }).transform(toCommand)
+const row = commandRow.extend({ force: booleanColumn, enter: booleanColumn }).transform(toCommand)
 
 export function enqueueCommand(connection: Connection, command: NewCommand): Command {
   requireNewCommand(command)
-  const { sessionId, kind, force, requestedBy, createdAtUs, expiresAtUs } = command
+  const { sessionId, request, requestedBy, createdAtUs, expiresAtUs } = command
+  const { kind, force, text, enter } = requestColumns(request)
   const insert = connection.prepare(`
-    INSERT INTO commands (session_id, number, kind, force, requested_by, created_at, expires_at)
-    VALUES (?, (SELECT coalesce(max(number), 0) + 1 FROM commands WHERE session_id = ?), ?, ?, ?, ?, ?)
+    INSERT INTO commands (session_id, number, kind, force, text, enter, requested_by, created_at, expires_at)
+    VALUES (?, (SELECT coalesce(max(number), 0) + 1 FROM commands WHERE session_id = ?), ?, ?, ?, ?, ?, ?, ?)
     RETURNING ${columns}`)
+  const asked = [kind, force ? 1 : 0, text, enter ? 1 : 0]
   return connection.write(() =>
-    row.parse(insert.get(sessionId, sessionId, kind, force ? 1 : 0, requestedBy, createdAtUs, expiresAtUs)),
+    row.parse(insert.get(sessionId, sessionId, ...asked, requestedBy, createdAtUs, expiresAtUs)),
   )
 }
 
 export function takeCommand(connection: Connection, id: SessionId, atUs: number): Command | null {
   // INDEXED BY: the primary key would go over all that the session ever got.
   const expire = connection.prepare(`
-    UPDATE commands INDEXED BY commands_queued SET state = 'expired', reason = ?, finished_at = ?
+    UPDATE commands INDEXED BY commands_queued SET state = 'expired', text = NULL, reason = ?, finished_at = ?
     WHERE session_id = ? AND state = 'queued' AND expires_at <= ?`)
   const take = connection.prepare(`
     UPDATE commands SET state = 'delivered', delivered_at = ?
@@ -46,15 +49,38 @@ export function finishCommand(
 ): boolean {
   if (reason !== null) requireText(reason, "the command's reason")
   const update = connection.prepare(`
-    UPDATE commands SET state = ?, reason = ?, finished_at = ?
+    UPDATE commands SET state = ?, text = NULL, reason = ?, finished_at = ?
     WHERE session_id = ? AND number = ? AND state = 'delivered'`)
   return connection.write(() => update.run(state, reason, atUs, id, number)).changes === 1
 }
 
 export function expireCommands(connection: Connection, atUs: number): number {
   const update = connection.prepare(`
-    UPDATE commands SET state = 'expired', reason = ?, finished_at = ? WHERE state = 'queued' AND expires_at <= ?`)
+    UPDATE commands SET state = 'expired', text = NULL, reason = ?, finished_at = ? WHERE state = 'queued' AND expires_at <= ?`)
   return connection.write(() => update.run(expiredReason, atUs, atUs)).changes
+}
+
+export function closeCommands(connection: Connection, id: SessionId, reason: string, atUs: number): number {
+  requireText(reason, "the command's reason")
+  const update = connection.prepare(`
+    UPDATE commands SET state = 'failed', text = NULL, reason = ?, finished_at = ?
+    WHERE session_id = ? AND state IN ('queued', 'delivered')`)
+  return connection.write(() => update.run(reason, atUs, id)).changes
+}
+
+/** Takes the host. */
+export const waitingStatement = `
+  SELECT id FROM sessions INDEXED BY sessions_by_id
+  WHERE id IN (SELECT session_id FROM commands INDEXED BY commands_queued WHERE state = 'queued') AND host = ?
+  ORDER BY ordinal`
+
+const idRow = z.strictObject({ id: z.string() }).transform((found) => found.id as SessionId)
+
+export function listWaitingSessions(connection: Connection, host: string): readonly SessionId[] {
+  return connection
+    .prepare(waitingStatement)
+    .all(host)
+    .map((found) => idRow.parse(found))
 }
 
 export function listCommands(connection: Connection, id: SessionId, limit: number): readonly Command[] {

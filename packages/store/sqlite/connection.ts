@@ -15,6 +15,9 @@ export type Connection = {
   write<T>(operation: () => T): T
 }
 
+/** With its values, for whoever else looks at how it runs. */
+export type Statement = { readonly sql: string; readonly values: readonly unknown[] }
+
 export function describeFile(file: string): string {
   return `the database ${file}`
 }
@@ -80,6 +83,12 @@ export function writeTransaction<T>(db: Database.Database, operation: () => T): 
 
 /** SQLite has no booleans. */
 export const booleanColumn = z.union([z.literal(0), z.literal(1)]).transform((value) => value === 1)
+
+/** And no arrays. */
+export const textsColumn = z
+  .string()
+  .transform((text): unknown => JSON.parse(text))
+  .pipe(z.array(z.string()))
 
 const notWritable = ['SQLITE_FULL', 'SQLITE_READONLY', 'SQLITE_CANTOPEN', 'SQLITE_PERM', 'SQLITE_AUTH']
 const notADatabase = ['SQLITE_NOTADB', 'SQLITE_CORRUPT', 'SQLITE_FORMAT']

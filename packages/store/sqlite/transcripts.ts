@@ -1,14 +1,15 @@
 // Transcripts in SQLite.
 
-import type { SessionId } from '@teleclaude/core/session.ts'
+import { type Session, type SessionId, sessionStatuses } from '@teleclaude/core/session.ts'
 import type { TranscriptChunk } from '@teleclaude/core/transcript.ts'
 import { z } from 'zod'
-import { newChunks, packAppends } from '../append.ts'
+import { newChunks, packAppends, requireOver, type StoredTranscript } from '../append.ts'
 import { type StoredChunk, unpackChunk } from '../chunk-codec.ts'
 import type { ChunkAppend } from '../contract.ts'
 import { chunkRow } from '../rows.ts'
 import { maxChunksPerRead } from '../values.ts'
-import type { Connection } from './connection.ts'
+import { booleanColumn, type Connection } from './connection.ts'
+import { columns, row } from './session-row.ts'
 
 export async function appendChunks(connection: Connection, appends: readonly ChunkAppend[]): Promise<void> {
   const packed = await packAppends(appends)
@@ -19,7 +20,7 @@ export async function appendChunks(connection: Connection, appends: readonly Chu
     WHERE id = ?`)
   connection.write(() => {
     for (const append of packed) {
-      const added = newChunks(append, storedSeq(connection, append.sessionId))
+      const added = newChunks(append, findTranscript(connection, append.sessionId))
       if (added.chunks.length === 0) continue
       for (const chunk of added.chunks) {
         insert.run(append.sessionId, chunk.seq, chunk.kind, chunk.offsetUs, chunk.codec, chunk.rawLength, chunk.bytes)
@@ -29,14 +30,17 @@ export async function appendChunks(connection: Connection, appends: readonly Chu
   })
 }
 
-const seqRow = z.strictObject({ last_chunk_seq: z.int() }).optional()
+const storedRow = z.strictObject({ last_chunk_seq: z.int(), is_removed: booleanColumn }).optional()
 
-function storedSeq(connection: Connection, id: SessionId): number | undefined {
-  return seqRow.parse(connection.prepare('SELECT last_chunk_seq FROM sessions WHERE id = ?').get(id))?.last_chunk_seq
+function findTranscript(connection: Connection, id: SessionId): StoredTranscript | undefined {
+  const select = connection.prepare(`
+    SELECT last_chunk_seq, transcript_removed_at IS NOT NULL AS is_removed FROM sessions WHERE id = ?`)
+  const found = storedRow.parse(select.get(id))
+  return found && { lastSeq: found.last_chunk_seq, isRemoved: found.is_removed }
 }
 
 export function lastSeq(connection: Connection, id: SessionId): number {
-  return storedSeq(connection, id) ?? 0
+  return findTranscript(connection, id)?.lastSeq ?? 0
 }
 
 export async function readChunks(
@@ -56,4 +60,46 @@ export async function readChunks(
     if (bytes >= maxBytes) break
   }
   return Promise.all(rows.map(unpackChunk))
+}
+
+/** Takes the host, the time, and how many. */
+export const removableStatement = `
+  SELECT ${columns} FROM sessions INDEXED BY sessions_removable
+  WHERE host = ? AND ended_at < ? AND transcript_gone = 0 ORDER BY ended_at, ordinal LIMIT ?`
+
+export function listRemovable(
+  connection: Connection,
+  host: string,
+  { endedBeforeUs, limit }: { readonly endedBeforeUs: number; readonly limit: number },
+): readonly Session[] {
+  return connection
+    .prepare(removableStatement)
+    .all(host, endedBeforeUs, limit)
+    .map((found) => row.parse(found))
+}
+
+const statusRow = z.strictObject({ status: z.enum(sessionStatuses) }).optional()
+const goneRow = z.strictObject({ transcript_gone: booleanColumn })
+
+export function removeChunks(
+  connection: Connection,
+  id: SessionId,
+  { maxChunks, atUs }: { readonly maxChunks: number; readonly atUs: number },
+): boolean {
+  const select = connection.prepare('SELECT status FROM sessions WHERE id = ?')
+  // Sequences are without a gap, so that this is a short range.
+  const remove = connection.prepare(`
+    DELETE FROM transcript_chunks
+    WHERE session_id = ? AND seq < (SELECT min(seq) FROM transcript_chunks WHERE session_id = ?) + ?`)
+  const mark = connection.prepare(`
+    UPDATE sessions SET transcript_removed_at = coalesce(transcript_removed_at, ?),
+      transcript_gone = NOT EXISTS (SELECT seq FROM transcript_chunks WHERE session_id = ?)
+    WHERE id = ? RETURNING transcript_gone`)
+  return connection.write(() => {
+    const stored = statusRow.parse(select.get(id))
+    if (stored === undefined) return true
+    requireOver(id, stored.status)
+    remove.run(id, id, maxChunks)
+    return goneRow.parse(mark.get(atUs, id, id)).transcript_gone
+  })
 }
