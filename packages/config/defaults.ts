@@ -8,6 +8,9 @@ export const logLevel = 'info'
 /** Lets go of a session, which goes on. */
 export const detachKey = 'ctrl-\\ d'
 
+/** How long a command waits for a session whose runner is away. */
+export const commandExpiryMinutes = 10
+
 /** What one user may have of a service of the whole machine. */
 export const limits = {
   connections: 320,

@@ -5,10 +5,10 @@ import { hostname } from 'node:os'
 import type { GrantedRole, People } from '@teleclaude/core/people.ts'
 import type { z } from 'zod'
 import { databaseUrlSchema, transportProblems } from './database-url.ts'
-import { auditNotice, limits as defaultLimits, logLevel as defaultLogLevel } from './defaults.ts'
+import { auditNotice, commandExpiryMinutes, limits as defaultLimits, logLevel as defaultLogLevel } from './defaults.ts'
 import { type ConfigSources, Layers, type Loaded } from './layers.ts'
 import type { LogLevel } from './log-level.ts'
-import { absolutePath, limitKeys, sessionLimitKeys, systemSchema } from './schema/system.ts'
+import { absolutePath, limitKeys, retentionKeys, sessionKeys, sessionLimitKeys, systemSchema } from './schema/system.ts'
 import { Secret } from './secret.ts'
 
 type Common = { readonly host: string; readonly logLevel: LogLevel }
@@ -28,8 +28,16 @@ export type UsageLimits = {
   /** Live at the same time, by person. */
   readonly sessions: Readonly<Record<GrantedRole, number>>
 }
+/** How long things last; null where they last for ever. */
+export type Lifetimes = {
+  readonly maxIdleHours: number | null
+  readonly maxAgeHours: number | null
+  readonly commandExpiryMinutes: number
+  readonly transcriptsDays: number | null
+}
 export type SystemConfig = Common & {
   readonly databaseUrl: Secret
+  readonly lifetimes: Lifetimes
   /** Shown at the start of every session, before anything is recorded. */
   readonly notice: string
   readonly people: People
@@ -40,6 +48,7 @@ export type SystemConfig = Common & {
 export type SingleUserConfig = Common & {
   /** Null: SQLite. */
   readonly databaseUrl: Secret | null
+  readonly lifetimes: Lifetimes
   readonly notice: string
 }
 
@@ -51,14 +60,17 @@ export function loadSystemConfig(sources: ConfigSources): Loaded<SystemConfig> {
   const adminUid = layers.pick('admin_uid', uid, null, toNumber)
   const people = readPeople(layers)
   const limits = readLimits(layers)
+  const lifetimes = readLifetimes(layers)
   const databaseUrl = layers.require('database.url', readDatabaseUrl(layers))
-  return layers.finish({ ...common, notice, databaseUrl, adminUid, people, limits })
+  return layers.finish({ ...common, notice, databaseUrl, adminUid, people, limits, lifetimes })
 }
 
 /** @throws ConfigError */
 export function loadSingleUserConfig(sources: ConfigSources): Loaded<SingleUserConfig> {
   const layers = new Layers('single-user', sources)
-  return layers.finish({ ...readCommon(layers), notice: readNotice(layers), databaseUrl: readDatabaseUrl(layers) })
+  const common = readCommon(layers)
+  const lifetimes = readLifetimes(layers)
+  return layers.finish({ ...common, lifetimes, notice: readNotice(layers), databaseUrl: readDatabaseUrl(layers) })
 }
 
 /** For the migrator and the auditor, who know nobody: what is wrong with the people is the api's to say. A file that can't be
@@ -121,6 +133,19 @@ function readPeople(layers: Layers): People {
 
 function toAccountsRule(written: z.output<typeof systemSchema>['accounts'] | null): People['accounts'] {
   return written ? { role: written.role, minUid: written.min_uid, maxUid: written.max_uid } : null
+}
+
+function readLifetimes(layers: Layers): Lifetimes {
+  return {
+    maxIdleHours: layers.pick('sessions.max_idle_hours', sessionKeys.max_idle_hours.unwrap(), null),
+    maxAgeHours: layers.pick('sessions.max_age_hours', sessionKeys.max_age_hours.unwrap(), null),
+    commandExpiryMinutes: layers.pick(
+      'sessions.command_expiry_minutes',
+      sessionKeys.command_expiry_minutes.unwrap(),
+      commandExpiryMinutes,
+    ),
+    transcriptsDays: layers.pick('retention.transcripts_days', retentionKeys.transcripts_days.unwrap(), null),
+  }
 }
 
 function readLimits(layers: Layers): UsageLimits {

@@ -40,9 +40,10 @@ export function readPersonalSettings(file: string, mode: Mode, env: Variables): 
   })
 }
 
-const personalDefaults: Readonly<Record<string, string>> = {
+const personalDefaults: Readonly<Record<string, string | boolean>> = {
   title: '{program}',
   colours: 'auto',
   detach_key: detachKey,
   notice_style: 'plain',
+  agent_status: true,
 }

@@ -55,6 +55,7 @@ title: '{agent} in {project}'
 colours: always
 detach_key: ctrl-a q
 notice_style: dim
+agent_status: false
 projects:
   ~/work: { agent: aider }
 legacy: { theme: dark }
@@ -69,6 +70,7 @@ legacy: { theme: dark }
           colours: 'always',
           detachKey: 'ctrl-a q',
           noticeStyle: 'dim',
+          agentStatus: false,
           projects: { '~/work': { agent: 'aider' } },
         },
         warnings: [],

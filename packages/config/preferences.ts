@@ -21,6 +21,7 @@ type Written = z.output<typeof personalSchema>
 export type Preferences = Readonly<Pick<Written, 'agent' | 'mode' | 'agents' | 'title' | 'colours' | 'projects'>> & {
   readonly detachKey?: Written['detach_key']
   readonly noticeStyle?: Written['notice_style']
+  readonly agentStatus?: Written['agent_status']
 }
 
 export type ReadPreferences = {
@@ -56,7 +57,12 @@ export function readPreferences(file: string, mode: Mode): ReadPreferences {
   const { agent, agents, title, colours, projects } = written
   const preferences = { agent, mode: written.mode, agents, title, colours, projects }
   return {
-    preferences: { ...preferences, detachKey: written.detach_key, noticeStyle: written.notice_style },
+    preferences: {
+      ...preferences,
+      detachKey: written.detach_key,
+      noticeStyle: written.notice_style,
+      agentStatus: written.agent_status,
+    },
     warnings: doors.warnings,
   }
 }

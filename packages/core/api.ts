@@ -2,10 +2,10 @@
 // Times are RFC 3339 in UTC with microseconds; byte counts and sequences are safe integers.
 
 import { z } from 'zod'
-import { commandKinds, commandStates } from './command.ts'
+import { commandKinds, commandStates, maxSendLength } from './command.ts'
 import { actions } from './policy.ts'
 import { roles } from './role.ts'
-import { maxTitleLength, sessionStatuses } from './session.ts'
+import { agentSources, agentStates, maxTitleLength, sessionStatuses } from './session.ts'
 import { maxTerminalCells } from './transcript.ts'
 
 const maxPathLength = 4096
@@ -48,10 +48,22 @@ export const newSessionSchema = z.strictObject({
       error: `must not be longer than ${maxArgumentsLength} characters in all`,
     }),
   terminal: terminalSizeSchema,
+  /** The session in which it is started: one of the caller's own, or else it does not count. */
+  parent: sessionIdSchema.nullable().default(null),
 })
-export type NewSessionRequest = z.infer<typeof newSessionSchema>
+export type NewSessionRequest = z.input<typeof newSessionSchema>
 
 const time = z.iso.datetime({ precision: 6 })
+
+export const driverSchema = z.strictObject({ person: z.string(), uid: z.int() })
+
+export const agentStatusViewSchema = z.strictObject({
+  state: z.enum(agentStates),
+  /** `hook`: the agent says so itself. `terminal`: its terminal shows it. Null where nobody ever said anything. */
+  source: z.enum(agentSources).nullable(),
+  since: time.nullable(),
+})
+export type AgentStatusView = z.infer<typeof agentStatusViewSchema>
 
 export const sessionViewSchema = z.strictObject({
   id: sessionIdSchema,
@@ -72,6 +84,11 @@ export const sessionViewSchema = z.strictObject({
   endedAt: time.nullable(),
   lastOutputAt: time.nullable(),
   transcriptBytes: z.int(),
+  /** When the transcript was removed because it was old; null while it is there. */
+  transcriptRemovedAt: time.nullable(),
+  /** The session in which it was started. */
+  parent: sessionIdSchema.nullable(),
+  agentStatus: agentStatusViewSchema,
 })
 export type SessionView = z.infer<typeof sessionViewSchema>
 
@@ -108,18 +125,39 @@ export const sessionPageSchema = z.strictObject({
 })
 export type SessionPage = z.infer<typeof sessionPageSchema>
 
-export const newCommandSchema = z.strictObject({
-  kind: z.enum(commandKinds),
-  /** `stop`: kill at once instead of asking the program to end first. */
-  force: z.boolean().default(false),
-})
+/** Exactly one of them. */
+export const sessionPatchSchema = z.union([
+  z.strictObject({ title: text(maxTitleLength) }),
+  z.strictObject({ agentStatus: z.strictObject({ state: z.enum(agentStates) }) }),
+])
+export type SessionPatch = z.infer<typeof sessionPatchSchema>
+
+export const sendTextSchema = text(maxSendLength)
+
+export const newCommandSchema = z.discriminatedUnion('kind', [
+  z.strictObject({
+    kind: z.literal('send'),
+    text: sendTextSchema,
+    /** Whether the Enter key follows the text. */
+    enter: z.boolean().default(false),
+  }),
+  z.strictObject({ kind: z.literal('interrupt') }),
+  z.strictObject({
+    kind: z.literal('stop'),
+    /** Kill at once instead of asking the program to end first. */
+    force: z.boolean().default(false),
+  }),
+])
 export type NewCommandRequest = z.input<typeof newCommandSchema>
 
 export const commandViewSchema = z.strictObject({
   /** 1, 2, 3 ... within the session, in the order of delivery. */
   number: z.int(),
   kind: z.enum(commandKinds),
+  /** Of a `stop`. */
   force: z.boolean(),
+  /** Of a `send`. What it types is content, and not shown. */
+  enter: z.boolean(),
   requestedBy: z.string(),
   state: z.enum(commandStates),
   reason: z.string().nullable(),
@@ -138,8 +176,21 @@ export const transcriptQuerySchema = z.strictObject({
   colour: z.enum(['true', 'false']).default('false'),
   /** `cast`: version of the asciicast format. */
   version: z.enum(['2', '3']).default('3'),
+  /** Goes on with what comes, to the end of the session. */
+  follow: z.enum(['true', 'false']).default('false'),
 })
 export type TranscriptQuery = z.input<typeof transcriptQuerySchema>
+
+export const sessionEventsQuerySchema = z.strictObject({
+  /** The id of the last event that was seen: those after it follow. */
+  lastEventId: z.string().max(64).optional(),
+})
+
+export type SessionEventsQuery = z.input<typeof sessionEventsQuerySchema>
+
+/** The `data` of an event of `GET /v1/events`: the session as it is now. */
+export const sessionEventViewSchema = z.strictObject({ at: time, session: sessionViewSchema })
+export type SessionEventView = z.infer<typeof sessionEventViewSchema>
 
 const explanationStepSchema = z.strictObject({
   step: z.enum(['kernel', 'account', 'binding', 'rule', 'role']),

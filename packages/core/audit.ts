@@ -16,6 +16,8 @@ export const auditActions = [
   'session.ended',
   'session.lost',
   'session.stopped',
+  'session.renamed',
+  'transcript.removed',
   'request.denied',
   'account.bound',
   'account.rebound',

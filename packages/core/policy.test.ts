@@ -31,6 +31,7 @@ const expected: Readonly<Record<Action, Readonly<Partial<Record<About, string>>>
   },
   'session.create': { service: '         no     yes      yes         yes    yes' },
   'session.list': { service: '           no     yes      yes         yes    yes' },
+  'events.read': { service: '            no     yes      yes         yes    yes' },
   'session.read': {
     'own session': '                     no     yes      yes         yes    yes',
     'other session': '                   no     none     none        none   yes',
@@ -38,6 +39,18 @@ const expected: Readonly<Record<Action, Readonly<Partial<Record<About, string>>>
   'session.stop': {
     'own session': '                     no     yes      yes         yes    yes',
     'other session': '                   no     none     none        none   yes',
+  },
+  'session.rename': {
+    'own session': '                     no     yes      yes         yes    yes',
+    'other session': '                   no     none     none        none   yes',
+  },
+  'session.send': {
+    'own session': '                     no     yes      yes         yes    yes',
+    'other session': '                   no     none     none        none   no',
+  },
+  'session.report': {
+    'own session': '                     no     yes      yes         yes    yes',
+    'other session': '                   no     none     none        none   no',
   },
   'transcript.read': {
     'own session': '                     no     yes      yes         yes    yes',
@@ -57,7 +70,13 @@ const expected: Readonly<Record<Action, Readonly<Partial<Record<About, string>>>
   },
 }
 
-const content: readonly Action[] = ['transcript.read', 'session.attach', 'session.drive', 'runner.connect']
+const content: readonly Action[] = [
+  'transcript.read',
+  'session.attach',
+  'session.drive',
+  'session.send',
+  'runner.connect',
+]
 
 type Asking = Pick<Caller, 'person' | 'role' | 'refusal'>
 

@@ -13,8 +13,12 @@ export const actions = [
   'policy.explain',
   'session.create',
   'session.list',
+  'events.read',
   'session.read',
   'session.stop',
+  'session.rename',
+  'session.send',
+  'session.report',
   'transcript.read',
   'session.attach',
   'session.drive',
@@ -46,6 +50,9 @@ function deny(reason: string): Decision {
 export const sessionActions = [
   'session.read',
   'session.stop',
+  'session.rename',
+  'session.send',
+  'session.report',
   'transcript.read',
   'session.attach',
   'session.drive',
@@ -56,11 +63,11 @@ export const sessionActions = [
 export const openActions: readonly Action[] = ['health.read', 'whoami.read']
 const adminActions: readonly Action[] = ['config.read', 'config.reload', 'people.read', 'people.rebind']
 /** What an admin may do with a session of somebody else. The rest is content, and the owner's. */
-const metadataActions: readonly Action[] = ['session.read', 'session.stop']
+const metadataActions: readonly Action[] = ['session.read', 'session.stop', 'session.rename']
 
 const notTheirs = 'this session belongs to somebody else'
 
-/** Decides from the caller and the resource alone, without I/O. Content (`transcript.read`, attach, drive) is the owner's. */
+/** Decides from the caller and the resource alone, without I/O. Content (`transcript.read`, attach, drive, send) is the owner's. */
 export function decide(
   caller: Pick<Caller, 'person' | 'role' | 'refusal'>,
   action: Action,

@@ -9,6 +9,7 @@ export const problemCodes = {
   'method-not-allowed': 405,
   'too-slow': 408,
   conflict: 409,
+  removed: 410,
   config: 409,
   'limit-reached': 409,
   'length-required': 411,

@@ -25,6 +25,26 @@ export const maxTitleLength = 200
 
 export type TerminalSize = { readonly cols: number; readonly rows: number }
 
+/** What the agent in a session does, where that can be known: `working`, `waiting` for a human, or `idle`. */
+export const agentStates = ['working', 'waiting', 'idle', 'unknown'] as const
+export type AgentState = (typeof agentStates)[number]
+/** Who says so: the agent itself through a hook, or its terminal (bell, notification, typed input). */
+export const agentSources = ['hook', 'terminal'] as const
+export type AgentSource = (typeof agentSources)[number]
+
+/** `sinceUs` is when it was said; both are null where nobody ever said anything. */
+export type AgentStatus = {
+  readonly state: AgentState
+  readonly source: AgentSource | null
+  readonly sinceUs: number | null
+}
+
+/** Who drives a session: their typed input counts. */
+export type Driver = { readonly person: string; readonly uid: number }
+
+/** Why nothing follows in a transcript that has no exit: for people to read. */
+export type Gap = { readonly reason: string }
+
 /** A session as the store keeps it. Times are microseconds since 1970-01-01T00:00:00Z. */
 export type Session = {
   readonly id: SessionId
@@ -51,6 +71,11 @@ export type Session = {
   readonly lastOutputAtUs: number | null
   /** Bytes of terminal output recorded so far. */
   readonly transcriptBytes: number
+  /** When its transcript was removed because it was old; null while it is there. */
+  readonly transcriptRemovedAtUs: number | null
+  /** The session in which it was started, of the same person. */
+  readonly parentId: SessionId | null
+  readonly agentStatus: AgentStatus
 }
 
 export const liveStatuses: readonly SessionStatus[] = ['starting', 'running']

@@ -1,11 +1,18 @@
 // A transcript is what a session's terminal showed, in ordered chunks, byte for byte: nothing here decodes text.
 // One binary frame carries a chunk on the wire and in the runner's spool alike.
 
-import type { TerminalSize } from './session.ts'
+import type { Gap, TerminalSize } from './session.ts'
 
-/** `output`: bytes from the PTY. `resize`: `COLSxROWS` in ASCII. `exit`: the JSON of a SessionExit, always the last chunk. */
-export const chunkKinds = ['output', 'resize', 'exit'] as const
+/** `output`: bytes from the PTY. `resize`: `COLSxROWS` in ASCII. `exit`: the JSON of a SessionExit, always the last chunk.
+ *  `driver`: whose typed input counts from here on, the JSON of a Driver or null. `gap`: the runner was gone and output may be
+ *  missing from here on, the JSON of a Gap; like an exit it is the last chunk. */
+export const chunkKinds = ['output', 'resize', 'exit', 'driver', 'gap'] as const
 export type ChunkKind = (typeof chunkKinds)[number]
+
+/** Nothing follows a chunk of this kind. */
+export function isLastKind(kind: ChunkKind): boolean {
+  return kind === 'exit' || kind === 'gap'
+}
 
 export type TranscriptChunk = {
   /** 1 for a session's first chunk, then without a gap. */
@@ -26,9 +33,11 @@ const headerBytes = 17
 /** A frame holds at most this many bytes. */
 export const maxFrameBytes = headerBytes + maxChunkBytes
 
-const codes: Readonly<Record<ChunkKind, number>> = { output: 1, resize: 2, exit: 3 }
+const codes: Readonly<Record<ChunkKind, number>> = { output: 1, resize: 2, exit: 3, driver: 4, gap: 5 }
 /** First byte of a frame that carries typed input towards the session; the rest is the bytes. */
 export const inputFrameCode = 16
+/** First byte of a frame that carries a part of a snapshot from the runner to viewers. */
+export const snapshotFrameCode = 17
 
 /** Frame: kind (u8), seq (u64), offset in microseconds (u64), bytes; big-endian. */
 export function encodeChunk(chunk: TranscriptChunk): Buffer {
@@ -69,6 +78,37 @@ export function encodeInput(bytes: Uint8Array): Buffer {
   return frame
 }
 
+/** A snapshot is the bytes that bring a terminal to the state after chunk `seq`, in parts that follow one another; `isLast` is
+ *  the one after which the chunks from `seq + 1` on follow. */
+export type SnapshotPart = { readonly seq: number; readonly isLast: boolean; readonly bytes: Uint8Array }
+
+/** A snapshot is no longer than this: scrollback is left out, oldest first, to stay below. */
+export const maxSnapshotBytes = 16 * 1024 * 1024
+const snapshotHeaderBytes = 10
+
+/** Frame: 17 (u8), seq (u64), whether it is the last part (u8, 0 or 1), up to `maxChunkBytes` bytes; big-endian. */
+export function encodeSnapshotPart({ seq, isLast, bytes }: SnapshotPart): Buffer {
+  const frame = Buffer.allocUnsafe(snapshotHeaderBytes + bytes.length)
+  frame.writeUInt8(snapshotFrameCode, 0)
+  frame.writeBigUInt64BE(BigInt(seq), 1)
+  frame.writeUInt8(isLast ? 1 : 0, 9)
+  frame.set(bytes, snapshotHeaderBytes)
+  return frame
+}
+
+/** The bytes are a view into the frame.
+ *  @throws FrameError for what is not such a frame, or breaks a limit */
+export function decodeSnapshotPart(frame: Uint8Array): SnapshotPart {
+  const view = Buffer.from(frame.buffer, frame.byteOffset, frame.byteLength)
+  if (view.length < snapshotHeaderBytes || view.length > maxFrameBytes || view.readUInt8(0) !== snapshotFrameCode) {
+    throw new FrameError(`a frame of ${view.length} bytes is no part of a snapshot`)
+  }
+  const seq = view.readBigUInt64BE(1)
+  const last = view.readUInt8(9)
+  if (seq > BigInt(Number.MAX_SAFE_INTEGER) || last > 1) throw new FrameError('a part of a snapshot is out of range')
+  return { seq: Number(seq), isLast: last === 1, bytes: view.subarray(snapshotHeaderBytes) }
+}
+
 export function encodeResize(size: TerminalSize): Buffer {
   return Buffer.from(`${size.cols}x${size.rows}`, 'ascii')
 }
@@ -81,4 +121,21 @@ export function parseResize(bytes: Uint8Array): TerminalSize {
   if (!(cols <= maxTerminalCells && rows <= maxTerminalCells))
     throw new FrameError('a resize names no size of a terminal')
   return { cols, rows }
+}
+
+export function encodeGap(gap: Gap): Buffer {
+  return Buffer.from(JSON.stringify(gap), 'utf8')
+}
+
+/** @throws FrameError where the bytes are not those of encodeGap. */
+export function parseGap(bytes: Uint8Array): Gap {
+  let reason: unknown
+  try {
+    const value: unknown = JSON.parse(Buffer.from(bytes).toString('utf8'))
+    if (typeof value === 'object' && value !== null && 'reason' in value) reason = value.reason
+  } catch {
+    // No JSON, so no reason either.
+  }
+  if (typeof reason !== 'string') throw new FrameError('a gap does not say why it is there')
+  return { reason }
 }

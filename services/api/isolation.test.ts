@@ -57,7 +57,12 @@ async function putSession(store: Store, person: Person, options: { readonly ende
   await store.transcripts.append([{ sessionId: id, chunks: [chunk], atUs: endedAtUs }])
   for (const force of [false, true]) {
     const times = { createdAtUs: endedAtUs, expiresAtUs: endedAtUs + 1 }
-    await store.commands.enqueue({ sessionId: id, kind: 'stop', force, requestedBy: person.name, ...times })
+    await store.commands.enqueue({
+      sessionId: id,
+      request: { kind: 'stop', force },
+      requestedBy: person.name,
+      ...times,
+    })
   }
   await store.sessions.end(id, { kind: 'exited', code: 7 }, endedAtUs)
   return id
@@ -374,7 +379,12 @@ if (process.getuid?.() === 0) {
       const each = (answer: string) => Object.fromEntries(sessionActions.map((action) => [action, answer]))
       for (const asking of [alice, carol]) assert.deepEqual(allowed(await ask(asking, 'alice')), each('yes'))
       for (const asking of [bob, carol]) assert.deepEqual(allowed(await ask(asking, 'bob')), each('not-found'))
-      const ofAdmin = { ...each('not-permitted'), 'session.read': 'yes', 'session.stop': 'yes' }
+      const ofAdmin = {
+        ...each('not-permitted'),
+        'session.read': 'yes',
+        'session.stop': 'yes',
+        'session.rename': 'yes',
+      }
       assert.deepEqual(allowed(await ask(carol, 'carol')), ofAdmin)
     })
   })

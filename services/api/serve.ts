@@ -3,12 +3,11 @@
 import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { UsageLimits } from '@teleclaude/config/load.ts'
-import { nowUs } from '@teleclaude/core/instant.ts'
-import type { InstanceLock, Store } from '@teleclaude/store/contract.ts'
-import { schedule } from 'node-cron'
+import type { InstanceLock } from '@teleclaude/store/contract.ts'
 import type { Logger } from 'pino'
 import { Denials } from './audit/denials.ts'
 import { record, recordAll, theApi } from './audit/record.ts'
+import { News } from './events/news.ts'
 import { type ApiServer, createApiServer } from './http/server.ts'
 import { connectionCapacity } from './limits/capacity.ts'
 import { defaultPatience, type Patience } from './limits/patience.ts'
@@ -19,6 +18,7 @@ import { LiveLimit } from './sessions/live-limit.ts'
 import { listenOnSocket } from './socket.ts'
 import { OpenStreams } from './streams/open-streams.ts'
 import { TranscriptPages } from './transcript/pages.ts'
+import { startUpkeep } from './upkeep/upkeep.ts'
 import { readVersion } from './version.ts'
 
 export type ServeOptions = Pick<Service, 'mode' | 'store' | 'identity' | 'accounts' | 'host' | 'config' | 'log'> & {
@@ -41,6 +41,8 @@ const lastWordMs = 3_000
 const leaveMs = 1_500
 /** Accounts are deleted and renamed without a word to us, and looked up as seldom as this. */
 const reviewMs = 30_000
+/** For commands of which no hint has come. */
+const sweepMs = 5_000
 
 const all = Number.POSITIVE_INFINITY
 const noLimits: UsageLimits = {
@@ -57,6 +59,7 @@ export async function startServing(options: ServeOptions): Promise<Serving> {
   const version = readVersion()
   const pages = new TranscriptPages(store)
   const hub = new Hub({ store, pages, log, host, lostAfterMs: defaultLostAfterMs })
+  const news = new News()
   const denials = new Denials({ store, host }, log)
   const streams = new OpenStreams({ store, host }, options.identity, log)
   options.config.onReloaded(() => streams.review())
@@ -76,7 +79,7 @@ export async function startServing(options: ServeOptions): Promise<Serving> {
   })
   const liveLimit = new LiveLimit({ store, host, denials, limits: options.limits ?? (() => noLimits) })
   const server = createApiServer(
-    { ...options, hub, streams, pages, denials, limits, liveLimit, version },
+    { ...options, hub, streams, pages, news, denials, limits, liveLimit, version },
     { patience: options.patience ?? defaultPatience, capacity },
   )
   try {
@@ -88,6 +91,7 @@ export async function startServing(options: ServeOptions): Promise<Serving> {
       ...options.config.startEvents(theApi),
     ])
   } catch (error) {
+    news.stop()
     await closeServer(server, hub)
     throw error
   }
@@ -98,13 +102,21 @@ export async function startServing(options: ServeOptions): Promise<Serving> {
   }
   if (!hasTerminal()) process.on('SIGHUP', reload)
   const endReviews = streams.reviewEvery(reviewMs)
-  const sweep = schedule('* * * * *', () => sweepCommands(store, log))
+  const deliver = () => {
+    hub.deliverWaiting().catch((error: unknown) => log.warn({ err: error }, 'could not look for commands that wait'))
+  }
+  const listening = store.listen(host, (what) => (what === 'events' ? news.hint() : deliver()))
+  const sweep = setInterval(deliver, sweepMs)
+  const upkeep = startUpkeep({ store, host, hub, log, lifetimes: () => options.config.current.lifetimes })
   log.info({ socket: socket.path, version, pid: process.pid, mode }, 'ready')
   return {
     async stop() {
       process.off('SIGHUP', reload)
       endReviews()
-      await sweep.destroy()
+      clearInterval(sweep)
+      await upkeep.stop()
+      await listening.close()
+      news.stop()
       await closeServer(server, hub)
       await recordStop(options)
       log.info('stopped')
@@ -115,12 +127,6 @@ export async function startServing(options: ServeOptions): Promise<Serving> {
 /** In the foreground SIGHUP means that the terminal is gone, and ends the process (signal(7)). */
 function hasTerminal(): boolean {
   return process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY
-}
-
-async function sweepCommands(store: Store, log: Logger): Promise<void> {
-  await store.commands
-    .expire(nowUs())
-    .catch((error: unknown) => log.warn({ err: error }, 'could not sweep expired commands'))
 }
 
 async function closeServer({ http, cutAll }: ApiServer, hub: Hub): Promise<void> {

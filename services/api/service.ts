@@ -5,6 +5,7 @@ import type { Store } from '@teleclaude/store/contract.ts'
 import type { Logger } from 'pino'
 import type { Denials } from './audit/denials.ts'
 import type { RunningConfig } from './configuration/running-config.ts'
+import type { News } from './events/news.ts'
 import type { Accounts } from './identity/accounts.ts'
 import type { Identity } from './identity/identity.ts'
 import type { Limits } from './limits/user-limits.ts'
@@ -21,6 +22,7 @@ export type Service = {
   readonly hub: Hub
   readonly streams: OpenStreams
   readonly pages: TranscriptPages
+  readonly news: News
   readonly denials: Denials
   readonly limits: Limits
   readonly liveLimit: LiveLimit

@@ -138,7 +138,7 @@ export async function ask(socketPath: string, uid: number, method: string, path:
 }
 
 /** What comes back on connections of that user's, one after the other, each with one of the requests, which are sent as they are:
- *  byte for byte (latin1), until the service closes the connection or begins with a WebSocket. */
+ *  byte for byte (latin1), until the service closes the connection, or begins with a WebSocket or with events. */
 export async function askAll(socketPath: string, uid: number, requests: readonly string[]): Promise<string[]> {
   const script = `
     const ask = (request) => new Promise((resolve) => {
@@ -147,7 +147,7 @@ export async function askAll(socketPath: string, uid: number, requests: readonly
       socket.setEncoding('latin1')
       socket.on('data', (part) => {
         reply += part
-        if (reply.startsWith('HTTP/1.1 101')) socket.destroy()
+        if (/^HTTP\\/1.1 101|\\r\\nContent-Type: text\\/event-stream\\r\\n[^]*\\r\\n\\r\\n/.test(reply)) socket.destroy()
       })
       // Closed with something unread, a connection ends with EPIPE or ECONNRESET: what came before is the answer.
       socket.on('error', () => undefined)

@@ -56,6 +56,7 @@ async function recordTranscript(databaseUrl: string): Promise<SessionId> {
     title: 'long',
     argv: ['long'],
     terminal: { cols: 80, rows: 24 },
+    parentId: null,
     createdAtUs: atUs,
   })
   const bytes = Buffer.alloc(maxChunkBytes, 'what a build prints, line by line\r\n')

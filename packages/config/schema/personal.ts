@@ -79,6 +79,12 @@ export const personalKeys = {
     applies: 'next command',
   }),
   title,
+  agent_status: key(z.boolean(says('is neither true nor false')).optional(), {
+    description:
+      'Whether Claude Code and Codex are started so that they say whether they work, wait for you or are idle (docs/agents.md). Default: true.',
+    mend: 'write true or false',
+    applies: 'next command',
+  }),
   colours: key(z.enum(colourWishes, says('is neither auto, always nor never')).optional(), {
     description:
       'Whether telec colours what it prints: auto (on a terminal), always, never. NO_COLOR and FORCE_COLOR come before it.',

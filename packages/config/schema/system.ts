@@ -5,7 +5,7 @@ import type { GrantedRole } from '@teleclaude/core/people.ts'
 import { roles } from '@teleclaude/core/role.ts'
 import { z } from 'zod'
 import { databaseUrlSchema, hasPassword } from '../database-url.ts'
-import { limits } from '../defaults.ts'
+import { commandExpiryMinutes, limits } from '../defaults.ts'
 import { logLevels } from '../log-level.ts'
 import { key, legacy, noGroup, says } from './facts.ts'
 import { secretReference } from './secrets.ts'
@@ -123,6 +123,12 @@ const amountKey = (least: number, most: number, fallback: number, description: s
     mend: `write a whole number from ${least} to ${most}, or take it away for ${fallback}`,
     applies: 'live',
   })
+const unlessSetKey = (most: number, description: string) =>
+  key(amount(1, most).optional(), {
+    description: `${description} Default: no such limit.`,
+    mend: `write a whole number from 1 to ${most}, or take it away for no such limit`,
+    applies: 'live',
+  })
 const sessionsOf = (who: GrantedRole) =>
   amountKey(
     0,
@@ -165,6 +171,29 @@ const limitsSchema = z
     error: `is above limits.connections (${limits.connections} where it is not set), and each stream is a connection`,
   })
 
+/** How long things last. */
+export const sessionKeys = {
+  max_idle_hours: unlessSetKey(
+    8_760,
+    'A session that has shown nothing for this many hours is ended: its program is asked to, as by `telec stop`.',
+  ),
+  max_age_hours: unlessSetKey(8_760, 'A session that was started this many hours ago is ended.'),
+  command_expiry_minutes: amountKey(
+    1,
+    10_080,
+    commandExpiryMinutes,
+    'How long what is sent to a session waits for it where it is away, such as at a restart; then it expires.',
+  ),
+}
+export const retentionKeys = {
+  transcripts_days: key(amount(1, 36_500).optional(), {
+    description:
+      'Transcripts of sessions that ended this many days ago are removed; what is known of the sessions stays. Default: they are kept for ever.',
+    mend: 'write a whole number from 1 to 36500, or take it away to keep them for ever',
+    applies: 'live',
+  }),
+}
+
 export const deploymentKeys = {
   host: key(hostSchema.optional(), {
     description:
@@ -185,6 +214,8 @@ export const deploymentKeys = {
     mend: 'write it in quotes, or take it away',
     applies: 'live',
   }),
+  sessions: z.strictObject(sessionKeys, noGroup).nullish(),
+  retention: z.strictObject(retentionKeys, noGroup).nullish(),
   database: z
     .strictObject(
       {

@@ -4,6 +4,7 @@ import { statSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { ConfigError, describeFault } from '@teleclaude/config/config-error.ts'
 import type { ConfigSources, Loaded } from '@teleclaude/config/layers.ts'
+import type { Lifetimes } from '@teleclaude/config/load.ts'
 import type { LogLevel } from '@teleclaude/config/log-level.ts'
 import { viewSetting } from '@teleclaude/config/setting.ts'
 import type { ConfigView, ReloadAnswer } from '@teleclaude/core/api.ts'
@@ -13,7 +14,7 @@ import type { Logger } from 'pino'
 import { describeSettings, findChanges, splitForRecord } from './changes.ts'
 
 /** What of a configuration can change while a service runs. What can't was taken from it at the start. */
-type Live = { readonly notice: string; readonly logLevel: LogLevel }
+type Live = { readonly notice: string; readonly logLevel: LogLevel; readonly lifetimes: Lifetimes }
 
 export type ConfigLoader<Its extends Live> = {
   readonly mode: ConfigView['mode']

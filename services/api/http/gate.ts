@@ -52,6 +52,12 @@ export function authorise(service: Service, caller: Caller, action: Action, reso
   return enforce({ service, caller, action }, decide(caller, action, resource), null)
 }
 
+/** For what a request about a session turned out to be. */
+export function authoriseFor(service: Service, caller: Caller, action: Action, session: Session): Promise<void> {
+  const decision = decide(caller, action, { kind: 'session', ownership: ownershipOf(session, caller) })
+  return enforce({ service, caller, action }, decision, session)
+}
+
 /** @throws ProblemError 'not-found' alike for an id that is malformed, unknown, or somebody else's. */
 export async function authoriseSession(
   service: Service,

@@ -16,6 +16,7 @@ const titles: Readonly<Record<ProblemCode, string>> = {
   'method-not-allowed': 'This path does not have that method',
   'too-slow': 'The request did not arrive in time',
   conflict: 'The state of things does not allow this',
+  removed: 'It is not there any more',
   config: 'The configuration can not be used',
   'limit-reached': 'You have as many as you may have',
   'length-required': 'The length of the body is missing',

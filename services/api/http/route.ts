@@ -18,17 +18,29 @@ type AskedOfPerson = Asked & { readonly name: string }
 type AskedOfSession = Asked & { readonly session: Session }
 type Streamed = AskedOfSession & { readonly socket: WebSocket }
 
-type Http = { readonly method: 'get' | 'post'; readonly path: string; readonly action: Action }
+export type Method = 'get' | 'post' | 'patch'
+type Http = {
+  readonly method: Method
+  readonly path: string
+  /** What who asks has to be allowed before their input is read. */
+  readonly action: Action
+  /** A stream of events: `Last-Event-ID` (WHATWG HTML, 9.2.4) is its query's `lastEventId`. */
+  readonly resumes?: true
+}
 type Handled<Context, Result> = {
   /** What the request turned out to be: to be called once it is authorised.
    *  @throws ProblemError 'invalid' */
   prepare(query: unknown, body: unknown): (context: Context) => Promise<Result>
 }
+type HandledBySession = {
+  /** As above; `action` is what the input says is being done, and has to be allowed, too. */
+  prepare(query: unknown, body: unknown): { readonly action: Action; handle(context: AskedOfSession): Promise<Answer> }
+}
 export type Route = Http &
   (
     | ({ readonly on: 'service' } & Handled<Asked, Answer>)
     | ({ readonly on: 'person' } & Handled<AskedOfPerson, Answer>)
-    | ({ readonly on: 'session' } & Handled<AskedOfSession, Answer>)
+    | ({ readonly on: 'session' } & HandledBySession)
   )
 export type StreamRoute = {
   readonly path: string
@@ -56,6 +68,7 @@ export function serviceRoute<Query extends z.ZodType, Body extends z.ZodType>(
     method: route.method,
     path: route.path,
     action: route.action,
+    ...(route.resumes ? { resumes: true } : {}),
     prepare: preparer<Query, Body, Asked, Answer>(route),
   }
 }
@@ -73,16 +86,24 @@ export function personRoute<Query extends z.ZodType, Body extends z.ZodType>(
   }
 }
 
-/** A route whose path names a session as `:id`. */
+/** A route whose path names a session as `:id`. `narrow`: the action, where the body says which it is. */
 export function sessionRoute<Query extends z.ZodType, Body extends z.ZodType>(
-  route: Http & Definition<Query, Body, AskedOfSession, Answer>,
+  route: Http &
+    Definition<Query, Body, AskedOfSession, Answer> & { readonly narrow?: (body: z.output<Body>) => Action },
 ): Route {
   return {
     on: 'session',
     method: route.method,
     path: route.path,
     action: route.action,
-    prepare: preparer<Query, Body, AskedOfSession, Answer>(route),
+    prepare(rawQuery, rawBody) {
+      const query = parse('query', route.query, rawQuery)
+      const body = parse('body', route.body, rawBody)
+      return {
+        action: route.narrow?.(body) ?? route.action,
+        handle: (context) => route.handle({ ...context, query, body }),
+      }
+    },
   }
 }
 

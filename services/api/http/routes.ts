@@ -6,21 +6,24 @@ import {
   noParametersSchema,
   permissionQuerySchema,
   rebindSchema,
+  sessionEventsQuerySchema,
   sessionListQuerySchema,
+  sessionPatchSchema,
   transcriptQuerySchema,
   whoamiQuerySchema,
 } from '@teleclaude/core/api.ts'
-import { attachQuerySchema } from '@teleclaude/core/link.ts'
+import { attachQuerySchema, runnerQuerySchema } from '@teleclaude/core/link.ts'
 import { runnerProtocol, viewerProtocol } from '@teleclaude/core/protocol.ts'
 import { z } from 'zod'
 import { readSafeguards } from '../audit/safeguards.ts'
 import { readConfig, reloadConfig } from '../configuration/routes.ts'
+import { readEvents } from '../events/events.ts'
 import { readHealth, readReadiness } from '../health.ts'
 import { listAccounts, rebindAccount } from '../identity/people.ts'
 import { readPermission } from '../identity/permission.ts'
 import { readWhoami } from '../identity/whoami.ts'
 import { enqueueCommand, listCommands } from '../sessions/commands.ts'
-import { createSession, listSessions, readSession } from '../sessions/sessions.ts'
+import { changeSession, createSession, listSessions, readSession } from '../sessions/sessions.ts'
 import { attachViewer, connectRunner } from '../sessions/streams.ts'
 import { readTranscript } from '../sessions/transcripts.ts'
 import { personRoute, type Route, type StreamRoute, serviceRoute, sessionRoute, sessionStream } from './route.ts'
@@ -87,13 +90,32 @@ export const routes: readonly Route[] = [
     body: z.undefined(),
     handle: listSessions,
   }),
+  serviceRoute({
+    method: 'get',
+    path: '/v1/events',
+    action: 'events.read',
+    resumes: true,
+    query: sessionEventsQuerySchema,
+    body: z.undefined(),
+    handle: readEvents,
+  }),
   sessionRoute({ method: 'get', path: '/v1/sessions/:id', action: 'session.read', ...nothing, handle: readSession }),
+  sessionRoute({
+    method: 'patch',
+    path: '/v1/sessions/:id',
+    action: 'session.rename',
+    query: noParametersSchema,
+    body: sessionPatchSchema,
+    narrow: (body) => ('title' in body ? 'session.rename' : 'session.report'),
+    handle: changeSession,
+  }),
   sessionRoute({
     method: 'post',
     path: '/v1/sessions/:id/commands',
     action: 'session.stop',
     query: noParametersSchema,
     body: newCommandSchema,
+    narrow: ({ kind }) => (kind === 'stop' ? 'session.stop' : 'session.send'),
     handle: enqueueCommand,
   }),
   sessionRoute({
@@ -117,7 +139,7 @@ export const streams: readonly StreamRoute[] = [
   sessionStream({
     path: '/v1/sessions/:id/runner',
     protocol: runnerProtocol,
-    query: noParametersSchema,
+    query: runnerQuerySchema,
     action: () => 'runner.connect',
     handle: connectRunner,
   }),
@@ -125,7 +147,7 @@ export const streams: readonly StreamRoute[] = [
     path: '/v1/sessions/:id/attach',
     protocol: viewerProtocol,
     query: attachQuerySchema,
-    action: ({ drive }) => (drive === 'true' ? 'session.drive' : 'session.attach'),
+    action: ({ drive }) => (drive === 'false' ? 'session.attach' : 'session.drive'),
     handle: attachViewer,
   }),
 ]

@@ -18,7 +18,7 @@ import { type Patience, timeoutsOf } from '../limits/patience.ts'
 import type { Service } from '../service.ts'
 import { closeWebSocket } from '../streams/close-web-socket.ts'
 import type { OpenStream } from '../streams/open-streams.ts'
-import { authorise, authoriseSession } from './gate.ts'
+import { authorise, authoriseFor, authoriseSession } from './gate.ts'
 import { writeProblem } from './problems.ts'
 import type { Answer, Route, StreamRoute } from './route.ts'
 import { routes, streams } from './routes.ts'
@@ -143,8 +143,7 @@ function createApp(surface: Surface): Express {
     const run = (request: Request, response: Response): void => {
       serve(surface, route, request, response).catch((error: unknown) => writeProblem(response, error, service.log))
     }
-    if (route.method === 'post') app.post(route.path, run)
-    else app.get(route.path, run)
+    app[route.method](route.path, run)
   }
   for (const path of new Set(routes.map((route) => route.path))) {
     app.all(path, (_request, response) => {
@@ -169,7 +168,7 @@ async function serve(surface: Surface, route: Route, request: Request, response:
   // Before the input is read: who may not ask learns nothing from it, and costs nothing.
   if (route.on === 'service') {
     await authorise(service, caller, route.action, { kind: 'service' })
-    const handle = route.prepare(request.query, await readBody(route, request, response))
+    const handle = route.prepare(readQuery(route, request), await readBody(route, request, response))
     const answer = await handle({ service, caller })
     await writeAnswer(surface, { caller, action: route.action, session: null }, response, answer)
   } else if (route.on === 'person') {
@@ -180,9 +179,10 @@ async function serve(surface: Surface, route: Route, request: Request, response:
     await writeAnswer(surface, { caller, action: route.action, session: null }, response, answer)
   } else {
     const session = await authoriseSession(service, caller, route.action, request.params.id)
-    const handle = route.prepare(request.query, await readBody(route, request, response))
+    const { action, handle } = route.prepare(request.query, await readBody(route, request, response))
+    if (action !== route.action) await authoriseFor(service, caller, action, session)
     const answer = await handle({ service, caller, session })
-    await writeAnswer(surface, { caller, action: route.action, session }, response, answer)
+    await writeAnswer(surface, { caller, action, session }, response, answer)
   }
 }
 
@@ -191,10 +191,15 @@ function isOwnName({ person, osUser }: Caller, name: string): Ownership {
   return name === (person ?? osUser) ? 'own' : 'other'
 }
 
+function readQuery({ resumes }: Route, { query, headers }: Request): unknown {
+  const lastEventId = headers['last-event-id']
+  return resumes && lastEventId !== undefined ? { ...query, lastEventId } : query
+}
+
 const parseJson = express.json({ limit: maxBodyBytes, strict: false, inflate: false })
 
 async function readBody(route: Route, request: Request, response: Response): Promise<unknown> {
-  if (route.method !== 'post') return undefined
+  if (route.method === 'get') return undefined
   await new Promise<void>((resolve, reject) =>
     parseJson(request, response, (error?: unknown) => (error === undefined ? resolve() : reject(error))),
   )
@@ -211,7 +216,6 @@ async function writeAnswer(
   response: Response,
   answer: Answer,
 ): Promise<void> {
-  if ('stream' in answer) connections.openStream(response.req.socket, response)
   response.statusCode = answer.status
   response.setHeader('Cache-Control', 'no-store')
   if ('json' in answer) {
@@ -222,6 +226,11 @@ async function writeAnswer(
   }
   response.setHeader('Content-Type', answer.contentType)
   response.setHeader('X-Content-Type-Options', 'nosniff')
+  if (response.req.method === 'HEAD') {
+    response.end()
+    return
+  }
+  connections.openStream(response.req.socket, response)
   // Half an answer must not look whole, so there is no other way to end one.
   const over = service.streams.open({ ...asked, close: () => response.destroy() })
   try {
@@ -260,6 +269,12 @@ async function upgrade(
   }
   const { action, handle } = stream.prepare(Object.fromEntries(url.searchParams))
   const session = await authoriseSession(service, caller, action, id)
+  if (session.host !== service.host) {
+    throw new ProblemError(
+      'conflict',
+      `cannot connect to the session here: it runs on the host ${session.host}; do this there`,
+    )
+  }
   webSockets.handleUpgrade(request, socket, head, (webSocket) => {
     // Nothing is read until the session has it: a message, or the close, would find nobody listening.
     webSocket.pause()

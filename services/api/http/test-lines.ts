@@ -5,16 +5,28 @@ import type { Action } from '@teleclaude/core/policy.ts'
 import { routes, streams } from './routes.ts'
 import { writeRequest, writeUpgrade } from './test-requests.ts'
 
-/** Input that fits, for each route that needs some, and what who may is answered where that is not 200. */
-const posts: Readonly<Record<string, { readonly body: unknown; readonly status: number }>> = {
+type Input = { readonly body: unknown; readonly status: number }
+
+/** Input that fits, for each route that takes some, and what who may is answered. One of each kind, where there are several. */
+const bodies: Readonly<Record<string, readonly Input[]>> = {
   // Nothing is to be done for that uid, which only who was let through is told.
-  '/v1/people/rebind': { body: { account: '54011' }, status: 409 },
-  '/v1/config/reload': { body: {}, status: 200 },
-  '/v1/sessions': {
-    body: { project: '/tmp', agent: null, title: 't', argv: ['true'], terminal: { cols: 80, rows: 24 } },
-    status: 201,
-  },
-  '/v1/sessions/:id/commands': { body: { kind: 'stop' }, status: 202 },
+  'post /v1/people/rebind': [{ body: { account: '54011' }, status: 409 }],
+  'post /v1/config/reload': [{ body: {}, status: 200 }],
+  'post /v1/sessions': [
+    {
+      body: { project: '/tmp', agent: null, title: 't', argv: ['true'], terminal: { cols: 80, rows: 24 } },
+      status: 201,
+    },
+  ],
+  'post /v1/sessions/:id/commands': [
+    { body: { kind: 'stop' }, status: 202 },
+    { body: { kind: 'interrupt' }, status: 202 },
+    { body: { kind: 'send', text: 'x' }, status: 202 },
+  ],
+  'patch /v1/sessions/:id': [
+    { body: { title: 'named' }, status: 200 },
+    { body: { agentStatus: { state: 'idle' } }, status: 200 },
+  ],
 }
 const queries: Readonly<Record<string, string>> = {
   '/v1/people/:person/permission': '?action=session.list',
@@ -22,7 +34,7 @@ const queries: Readonly<Record<string, string>> = {
 }
 const streamQueries: Readonly<Record<string, readonly Readonly<Record<string, string>>[]>> = {
   '/v1/sessions/:id/runner': [{}],
-  '/v1/sessions/:id/attach': [{}, { drive: 'true' }],
+  '/v1/sessions/:id/attach': [{}, { drive: 'true' }, { drive: 'take', show: 'screen' }],
 }
 
 /** A line of the table as it can be asked: of the path only what is in it in place of `:id` or `:person` is open. */
@@ -37,14 +49,19 @@ export type Line = {
 }
 
 export const lines: readonly Line[] = [
-  ...routes.flatMap(({ method, path, action, on }): readonly Line[] => {
-    const post = method === 'post' ? posts[path] : { body: undefined, status: 200 }
-    assert.ok(post, `there is no input here for POST ${path}`)
-    return (method === 'post' ? ['POST'] : ['GET', 'HEAD']).map((verb) => ({
-      label: `${verb} ${path}`,
-      ...{ action, on, path, method: verb, success: post.status },
-      ask: (asked) => writeRequest(verb, asked + (queries[path] ?? ''), post.body),
-    }))
+  ...routes.flatMap((route): readonly Line[] => {
+    const { method, path, on } = route
+    const inputs = method === 'get' ? [{ body: undefined, status: 200 }] : bodies[`${method} ${path}`]
+    assert.ok(inputs, `there is no input here for ${method} ${path}`)
+    const verbs = method === 'get' ? ['GET', 'HEAD'] : [method.toUpperCase()]
+    return inputs.flatMap(({ body, status }) => {
+      const action = route.on === 'session' ? route.prepare(queryOf(path), body).action : route.action
+      return verbs.map((verb) => ({
+        label: `${verb} ${path} ${body === undefined ? '' : JSON.stringify(body)}`,
+        ...{ action, on, path, method: verb, success: status },
+        ask: (asked: string) => writeRequest(verb, asked + (queries[path] ?? ''), body),
+      }))
+    })
   }),
   ...streams.flatMap(({ path, protocol, prepare }) =>
     (streamQueries[path] ?? assert.fail(`there is no query here for ${path}`)).map((query): Line => {
@@ -57,6 +74,10 @@ export const lines: readonly Line[] = [
     }),
   ),
 ]
+
+function queryOf(path: string): Readonly<Record<string, string>> {
+  return Object.fromEntries(new URLSearchParams(queries[path] ?? ''))
+}
 
 export function fill({ path }: Pick<Line, 'path'>, text: string): string {
   return path.replace(/:(id|person)/, () => text)

@@ -11,9 +11,8 @@ import type { Answer } from '../http/route.ts'
 import type { Service } from '../service.ts'
 import { viewCommand } from './views.ts'
 
-/** How long a command waits for a session whose runner is away. */
-const commandLifeUs = 10 * 60 * 1_000_000
 const shownCommands = 100
+const usPerMinute = 60_000_000
 
 type Asked = { readonly service: Service; readonly caller: Caller; readonly session: Session }
 
@@ -24,20 +23,20 @@ export async function enqueueCommand({
   body,
 }: Asked & { readonly body: z.output<typeof newCommandSchema> }): Promise<Answer> {
   if (session.status === 'ended') {
-    throw new ProblemError('conflict', `cannot ${body.kind} the session: it has ended`)
+    const what = body.kind === 'send' ? 'send anything to' : body.kind
+    throw new ProblemError('conflict', `cannot ${what} the session: it has ended`)
   }
-  if (session.owner.person !== caller.person) {
+  if (session.owner.person !== caller.person && body.kind === 'stop') {
     const detail = { force: body.force }
     await record(service, { action: 'session.stopped', actor: actorOf(caller), session: subjectOf(session), detail })
   }
   const createdAtUs = nowUs()
   const command = await service.store.commands.enqueue({
     sessionId: session.id,
-    kind: body.kind,
-    force: body.force,
+    request: body,
     requestedBy: caller.person ?? `uid ${caller.credentials.uid}`,
     createdAtUs,
-    expiresAtUs: createdAtUs + commandLifeUs,
+    expiresAtUs: createdAtUs + service.config.current.lifetimes.commandExpiryMinutes * usPerMinute,
   })
   service.hub.deliverCommands(session.id)
   return { status: 202, json: viewCommand(command) }

@@ -3,10 +3,12 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { SessionView } from '@teleclaude/core/api.ts'
 import { sessionExitSchema } from '@teleclaude/core/api.ts'
+import type { Command, CommandRequest } from '@teleclaude/core/command.ts'
 import { nowUs } from '@teleclaude/core/instant.ts'
+import type { FromRunner } from '@teleclaude/core/link.ts'
 import { closeCodes } from '@teleclaude/core/protocol.ts'
-import type { Session, SessionExit, SessionId } from '@teleclaude/core/session.ts'
-import type { TranscriptChunk } from '@teleclaude/core/transcript.ts'
+import type { AgentState, Driver, Session, SessionExit, SessionId } from '@teleclaude/core/session.ts'
+import { isLastKind, type TranscriptChunk } from '@teleclaude/core/transcript.ts'
 import { type Store, StoreError } from '@teleclaude/store/contract.ts'
 import type { Logger } from 'pino'
 import type { WebSocket } from 'ws'
@@ -37,6 +39,8 @@ export class Hub {
   /** Work that was started and not awaited by whoever caused it: waited for before the store closes. */
   readonly #background = new Set<Promise<void>>()
   readonly #delivering = new Map<SessionId, Promise<void>>()
+  /** Of those who wait for more of a session's transcript. */
+  readonly #followers = new Map<SessionId, Set<() => void>>()
   readonly #closing = new AbortController()
   readonly #closed = new Promise<void>((resolve) => {
     this.#closing.signal.addEventListener('abort', () => resolve())
@@ -57,15 +61,17 @@ export class Hub {
     this.#settleLater(id, this.#options.lostAfterMs)
   }
 
-  async connectRunner(session: Session, socket: WebSocket): Promise<void> {
+  /** `recovery`: it brings what is left of a session whose program does not run any more. */
+  async connectRunner(
+    session: Session,
+    socket: WebSocket,
+    { recovery }: { readonly recovery: boolean },
+  ): Promise<void> {
     const live = await this.#open(session.id)
-    // It may have ended since it was looked up, and its exit may be recorded without the session knowing (a crash in between).
-    const current = await this.#recordExitIfThere(session.id, live)
-    if (
-      current === null ||
-      current.status === 'ended' ||
-      !(await this.#options.store.sessions.markRunning(session.id, nowUs()))
-    ) {
+    // It may have ended since it was looked up, and its end may be recorded without the session knowing (a crash in between).
+    const current = await this.#recordLastIfThere(session.id, live)
+    const isOver = current === null || current.status === 'ended' || live.over !== null
+    if (isOver || !(recovery || (await this.#options.store.sessions.markRunning(session.id, nowUs())))) {
       closeWebSocket(socket, closeCodes.ended, 'the session has ended')
       this.#forgetIfIdle(live)
       return
@@ -84,7 +90,9 @@ export class Hub {
     session: Session,
     socket: WebSocket,
     options: {
-      readonly drive: boolean
+      readonly who: Driver
+      readonly drive: 'true' | 'take' | 'false'
+      readonly show: 'record' | 'screen'
       readonly afterSeq: number | 'end'
       readonly view: (session: Session) => SessionView
     },
@@ -100,20 +108,22 @@ export class Hub {
     const viewer = new Viewer({
       socket,
       live,
+      who: options.who,
+      show: options.show,
       readPage: (afterSeq) => this.#options.pages.read(session.owner, session.id, afterSeq),
       // Can be beyond what there is: the viewer of a service that was killed has seen what had not been recorded yet.
-      afterSeq: options.afterSeq === 'end' ? live.lastSeq : options.afterSeq,
+      afterSeq: options.afterSeq !== 'end' ? options.afterSeq : options.show === 'screen' ? null : live.lastSeq,
       over: isOver ? current : null,
       view: options.view,
     })
+    // Who comes hears of the wheel with the welcome.
+    if (options.drive === 'take' || (options.drive === 'true' && live.driver === null)) live.setDriver(viewer)
     live.viewers.add(viewer)
-    if (options.drive && live.driver === null) live.driver = viewer
     socket.on('close', () => {
       live.viewers.delete(viewer)
-      if (live.driver === viewer) live.driver = null
+      if (live.driver === viewer) live.setDriver(null)
       this.#forgetIfIdle(live)
     })
-    socket.resume()
     await viewer.start(current)
   }
 
@@ -127,6 +137,29 @@ export class Hub {
         if (this.#delivering.get(id) === delivery) this.#delivering.delete(id)
       }),
     )
+  }
+
+  /** Resolves when more of the session is recorded, or it is over, and after that time in any case. */
+  async untilRecorded(id: SessionId, patienceMs: number): Promise<void> {
+    const followers = this.#followers.get(id) ?? new Set()
+    this.#followers.set(id, followers)
+    const { promise, resolve } = Promise.withResolvers<void>()
+    followers.add(resolve)
+    const timer = setTimeout(resolve, patienceMs)
+    timer.unref()
+    await promise
+    clearTimeout(timer)
+    followers.delete(resolve)
+    if (followers.size === 0) this.#followers.delete(id)
+  }
+
+  #wakeFollowers(id: SessionId): void {
+    for (const wake of this.#followers.get(id) ?? []) wake()
+  }
+
+  /** Delivers what waits for sessions of this host, wherever it was asked for. */
+  async deliverWaiting(): Promise<void> {
+    for (const id of await this.#options.store.commands.listWaiting(this.#options.host)) this.deliverCommands(id)
   }
 
   /** Lets everybody go, and waits until what was received is recorded. Runners keep the rest in their spools. */
@@ -156,16 +189,37 @@ export class Hub {
   }
 
   readonly #events: LiveSessionEvents = {
-    exitRecorded: (live, exitChunk) => this.#inBackground(this.#untilStored(() => this.#end(live.id, live, exitChunk))),
+    recorded: (live) => this.#wakeFollowers(live.id),
+    lastRecorded: (live, last) => this.#inBackground(this.#untilStored(() => this.#finish(live.id, live, last))),
     runnerGone: (live) => {
-      if (live.ended !== null) this.#forgetIfIdle(live)
+      if (live.over !== null) this.#forgetIfIdle(live)
       else this.expectRunner(live.id)
     },
     protocolBroken: (live, error) => this.#options.log.warn({ session: live.id, err: error }, 'runner cut off'),
-    commandFinished: (live, number, reason) => {
-      const outcome = { state: reason === null ? 'done' : 'failed', reason, atUs: nowUs() } as const
-      this.#inBackground(this.#finishCommand(live.id, number, outcome))
-    },
+    told: (live, message) => this.#inBackground(this.#hear(live, message)),
+  }
+
+  async #hear(live: LiveSession, message: FromRunner): Promise<void> {
+    switch (message.type) {
+      case 'command-finished': {
+        const { number, reason } = message
+        await this.#finishCommand(live.id, number, {
+          state: reason === null ? 'done' : 'failed',
+          reason,
+          atUs: nowUs(),
+        })
+        return
+      }
+      case 'agent':
+        await this.#noteTerminal(live.id, message.state)
+    }
+  }
+
+  /** An agent that speaks for itself knows better than its terminal. */
+  async #noteTerminal(id: SessionId, state: AgentState): Promise<void> {
+    const session = await this.#options.store.sessions.find(id)
+    if (session === null || session.agentStatus.source === 'hook') return
+    await this.#options.store.sessions.setAgentStatus(id, { state, source: 'terminal' }, nowUs())
   }
 
   async #deliverQueued(id: SessionId): Promise<void> {
@@ -176,8 +230,8 @@ export class Hub {
         live.hasRunner ? this.#options.store.commands.take(id, nowUs()) : null,
       )
       if (command === null) return
-      const { number, kind, force } = command
-      const told = live.tellRunner({ type: 'command', number, kind, force })
+      const { number } = command
+      const told = live.tellRunner({ type: 'command', number, request: requestOf(command) })
       if (told) continue
       // Taken is taken: whether the runner got it can't be known, and twice would be worse than never.
       const outcome = { state: 'failed', reason: 'the session was disconnected at that moment', atUs: nowUs() } as const
@@ -189,33 +243,41 @@ export class Hub {
     await this.#untilStored(() => this.#options.store.commands.finish(...command))
   }
 
-  async #end(id: SessionId, live: LiveSession, exitChunk: TranscriptChunk): Promise<void> {
-    const exit: SessionExit = sessionExitSchema.parse(JSON.parse(Buffer.from(exitChunk.bytes).toString('utf8')))
+  /** Makes the last chunk the session's end: its exit, or that its runner is gone for good. */
+  async #finish(id: SessionId, live: LiveSession, last: TranscriptChunk): Promise<void> {
     const found = await this.#options.store.sessions.find(id)
     if (found === null) return
     // On the record first: what comes after it is done again until it works, and twice is better than never.
-    if (found.status !== 'ended') await this.#recordEnd(found, exit)
-    await this.#options.store.sessions.end(id, exit, nowUs())
+    if (last.kind === 'exit') {
+      const exit: SessionExit = sessionExitSchema.parse(JSON.parse(Buffer.from(last.bytes).toString('utf8')))
+      if (found.status !== 'ended') await this.#recordEnd(found, exit)
+      await this.#options.store.sessions.end(id, exit, nowUs())
+    } else {
+      if (found.status !== 'lost') await this.#recordLost(found)
+      await this.#options.store.sessions.markLost(id, nowUs())
+    }
+    await this.#options.store.commands.close(id, 'the session is over', nowUs())
     const session = (await this.#options.store.sessions.find(id)) ?? found
     this.#cancelTimer(id)
-    live.ended = session
+    live.over = session
+    this.#wakeFollowers(id)
     live.closeRunner(closeCodes.ended, 'the session has ended')
     for (const viewer of live.viewers) viewer.finish(session)
     this.#forgetIfIdle(live)
   }
 
-  /** The session as it is now, after its recorded exit, if it has one, has been made its end. */
-  async #recordExitIfThere(id: SessionId, live: LiveSession): Promise<Session | null> {
-    if (live.ended === null && live.lastSeq > 0 && live.pending.length === 0) {
+  /** The session as it is now, after the end of it that is recorded, if there is one, has been made its end. */
+  async #recordLastIfThere(id: SessionId, live: LiveSession): Promise<Session | null> {
+    if (live.over === null && live.lastSeq > 0 && live.pending.length === 0) {
       const [last] = await this.#options.store.transcripts.read(id, { afterSeq: live.lastSeq - 1, maxBytes: 1 })
-      if (last?.kind === 'exit') await this.#end(id, live, last)
+      if (last !== undefined && isLastKind(last.kind)) await this.#finish(id, live, last)
     }
     return this.#options.store.sessions.find(id)
   }
 
   async #settle(id: SessionId): Promise<void> {
     const live = await this.#open(id)
-    const session = live.hasRunner || live.pending.length > 0 ? null : await this.#recordExitIfThere(id, live)
+    const session = live.hasRunner || live.pending.length > 0 ? null : await this.#recordLastIfThere(id, live)
     if (session !== null && session.status !== 'ended' && !live.hasRunner) {
       if (session.status !== 'lost') await this.#recordLost(session)
       await this.#options.store.sessions.markLost(id, nowUs())
@@ -290,5 +352,16 @@ export class Hub {
       .catch((error: unknown) => this.#options.log.error({ err: error }, 'background work failed'))
       .finally(() => this.#background.delete(settled))
     this.#background.add(settled)
+  }
+}
+
+function requestOf({ kind, text, enter, force }: Command): CommandRequest {
+  switch (kind) {
+    case 'send':
+      return { kind, text: text ?? '', enter }
+    case 'interrupt':
+      return { kind }
+    case 'stop':
+      return { kind, force }
   }
 }

@@ -33,7 +33,13 @@ test('what is typed at a runner that does not read is lost beyond a MiB, and wha
   await once(client, 'open')
   client.pause()
   const nothing = () => undefined
-  const events = { exitRecorded: nothing, runnerGone: nothing, protocolBroken: nothing, commandFinished: nothing }
+  const events = {
+    recorded: nothing,
+    lastRecorded: nothing,
+    runnerGone: nothing,
+    protocolBroken: nothing,
+    told: nothing,
+  }
   const recorder = new Recorder(store, pino({ level: 'silent' }))
   const live = new LiveSession(crypto.randomUUID() as SessionId, 0, recorder, events)
   live.adoptRunner(runner)

@@ -2,13 +2,9 @@
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { after, before, describe, type TestContext, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import { AnswerError, Client } from '@teleclaude/client/client.ts'
-import type { NewSessionRequest } from '@teleclaude/core/api.ts'
+import { AnswerError } from '@teleclaude/client/client.ts'
 import type { AuditAction, AuditEntry } from '@teleclaude/core/audit.ts'
 import { closeCodes, runnerProtocol, viewerProtocol } from '@teleclaude/core/protocol.ts'
 import type { SessionId } from '@teleclaude/core/session.ts'
@@ -22,21 +18,11 @@ import {
   startEngine,
   type TestEngine,
 } from '../../../packages/store/test-engines.ts'
-import { testConfig } from '../configuration/test-config.ts'
-import { Accounts } from '../identity/accounts.ts'
-import { singleUserIdentity } from '../identity/single-user.ts'
-import { startServing } from '../serve.ts'
+import { newSession, serveInProcess } from '../test-serve.ts'
 import { TranscriptPages } from '../transcript/pages.ts'
 import { Hub } from './hub.ts'
 
 const host = 'h'
-const newSession: NewSessionRequest = {
-  project: '/tmp',
-  agent: null,
-  title: 't',
-  argv: ['true'],
-  terminal: { cols: 80, rows: 24 },
-}
 
 /** A service whose database goes away when the test says so, by the door that it is really shut at: the lock. */
 async function serveWithOutages(
@@ -58,31 +44,22 @@ async function serveWithOutages(
   const goAway = () => {
     isAway = true
   }
-  const directory = mkdtempSync(join(tmpdir(), 'teleclaude-'))
-  const path = join(directory, 'api.sock')
-  const uid = process.getuid?.() ?? -1
-  const serving = await startServing({
-    mode: 'single-user',
-    store: change(opened, goAway),
-    identity: singleUserIdentity({ uid, osUser: 'tester' }),
-    accounts: await Accounts.load({ store: opened, host }),
-    host,
-    config: testConfig(),
-    log: pino({ level: 'silent' }),
-    socket: { path, mode: 0o600 },
-    limits: null,
-  })
-  t.after(async () => {
+  // In this order at the end: a service that stops has a last word for the record.
+  t.after(() => {
     isAway = false
-    await serving.stop()
-    await opened.close()
-    rmSync(directory, { recursive: true })
   })
-  const client = new Client(path)
+  const { client, stop } = await serveInProcess(t, change(opened, goAway))
+  t.after(async () => {
+    await stop()
+    await opened.close()
+  })
   async function connectRunner(id: string) {
     const runner = await client.openStream(`/v1/sessions/${id}/runner`, runnerProtocol)
     const heard: unknown[] = []
-    runner.on('message', (bytes: Buffer) => heard.push(JSON.parse(bytes.toString('utf8'))))
+    runner.on('message', (bytes: Buffer) => {
+      const message = JSON.parse(bytes.toString('utf8'))
+      if (message.type !== 'driver') heard.push(message)
+    })
     runner.resume()
     await once(runner, 'message')
     return { runner, heard }

@@ -100,8 +100,7 @@ if (process.getuid?.() === 0) {
       const { place, store, create } = await make(t)
       const [first, second, others] = [await create('bob', bob), await create('bob', bob), await create('carol', carol)]
       const command = {
-        kind: 'stop',
-        force: false,
+        request: { kind: 'stop', force: false },
         requestedBy: 'bob',
         createdAtUs: 1,
         expiresAtUs: Number.MAX_SAFE_INTEGER,
@@ -116,6 +115,8 @@ if (process.getuid?.() === 0) {
           protocol: runnerProtocol,
         })
         t.after(() => runner[Symbol.asyncDispose]())
+        // Its welcome, and who drives.
+        await runner.until('text')
         await runner.until('text')
         return runner
       }

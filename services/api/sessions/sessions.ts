@@ -1,7 +1,13 @@
-// Sessions as rows: start, list, show. What runs in them is the hub's.
+// Sessions as rows: start, list, show, change. What runs in them is the hub's.
 
 import { randomUUID } from 'node:crypto'
-import type { NewSessionAnswer, newSessionSchema, SessionPage, sessionListQuerySchema } from '@teleclaude/core/api.ts'
+import type {
+  NewSessionAnswer,
+  newSessionSchema,
+  SessionPage,
+  SessionPatch,
+  sessionListQuerySchema,
+} from '@teleclaude/core/api.ts'
 import type { Caller } from '@teleclaude/core/caller.ts'
 import { nowUs } from '@teleclaude/core/instant.ts'
 import { visibleOwner } from '@teleclaude/core/policy.ts'
@@ -26,6 +32,7 @@ async function start({ service, caller, body }: AskedForOne): Promise<Answer> {
   const person = caller.person
   if (person === null) throw new ProblemError('not-permitted', 'cannot start a session: this service does not know you')
   const { uid } = caller.credentials
+  const parentId = await findParent(service, person, body.parent)
   const id = randomUUID() as SessionId
   const owner = { person, uid, osUser: caller.osUser ?? String(uid) }
   // On the record before there is a session: its owner can find one that is there and have it run, answered or not.
@@ -47,6 +54,7 @@ async function start({ service, caller, body }: AskedForOne): Promise<Answer> {
     title: body.title,
     argv: body.argv,
     terminal: body.terminal,
+    parentId,
     createdAtUs: nowUs(),
   })
   const json: NewSessionAnswer = { session: viewSession(session, caller), notice: service.config.current.notice }
@@ -87,6 +95,35 @@ export async function listSessions({
 
 export async function readSession({ caller, session }: Asked & { readonly session: Session }): Promise<Answer> {
   return { status: 200, json: viewSession(session, caller) }
+}
+
+export async function changeSession({
+  service,
+  caller,
+  session,
+  body,
+}: Asked & { readonly session: Session; readonly body: SessionPatch }): Promise<Answer> {
+  const { sessions } = service.store
+  if ('title' in body) {
+    if (session.owner.person !== caller.person)
+      await record(service, {
+        action: 'session.renamed',
+        actor: actorOf(caller),
+        session: subjectOf(session),
+        detail: {},
+      })
+    await sessions.rename(session.id, body.title, nowUs())
+  } else {
+    await sessions.setAgentStatus(session.id, { state: body.agentStatus.state, source: 'hook' }, nowUs())
+  }
+  const changed = (await sessions.find(session.id)) ?? session
+  return { status: 200, json: viewSession(changed, caller) }
+}
+
+/** Null for what is not theirs: an environment can be handed on, and then it says nothing. */
+async function findParent(service: Service, person: string, id: string | null): Promise<SessionId | null> {
+  const parent = id === null ? null : await service.store.sessions.find(id as SessionId)
+  return parent?.owner.person === person ? parent.id : null
 }
 
 /** That person's alone. Null where those are not the caller's to see, whether or not there is anybody of that name. */

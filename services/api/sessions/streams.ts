@@ -1,5 +1,5 @@
 import type { Caller } from '@teleclaude/core/caller.ts'
-import type { attachQuerySchema } from '@teleclaude/core/link.ts'
+import type { attachQuerySchema, runnerQuerySchema } from '@teleclaude/core/link.ts'
 import type { Session } from '@teleclaude/core/session.ts'
 import type { WebSocket } from 'ws'
 import type { z } from 'zod'
@@ -13,8 +13,13 @@ type Connected = {
   readonly socket: WebSocket
 }
 
-export async function connectRunner({ service, session, socket }: Connected): Promise<void> {
-  await service.hub.connectRunner(session, socket)
+export async function connectRunner({
+  service,
+  session,
+  socket,
+  query,
+}: Connected & { readonly query: z.output<typeof runnerQuerySchema> }): Promise<void> {
+  await service.hub.connectRunner(session, socket, { recovery: query.recovery === 'true' })
 }
 
 export async function attachViewer({
@@ -25,7 +30,9 @@ export async function attachViewer({
   query,
 }: Connected & { readonly query: z.output<typeof attachQuerySchema> }): Promise<void> {
   await service.hub.attachViewer(session, socket, {
-    drive: query.drive === 'true',
+    who: { person: caller.person ?? session.owner.person, uid: caller.credentials.uid },
+    drive: query.drive,
+    show: query.show,
     afterSeq: query.afterSeq,
     view: (current) => viewSession(current, caller),
   })

@@ -1,92 +1,202 @@
-// One connection that looks at a session. It first reads what is recorded, then follows live; where it can't keep up
-// it goes back to reading, so that a slow viewer costs neither memory nor the session anything, and misses nothing.
+// One connection that looks at a session. Where it wants the record, it first reads what is recorded, then follows live; where it
+// can't keep up it goes back to reading, and misses nothing. Where it wants the screen, a snapshot stands for what it has missed.
+// Either way a slow viewer costs neither memory nor the session anything.
 
 import type { SessionView } from '@teleclaude/core/api.ts'
 import { fromViewerSchema, type ToViewer } from '@teleclaude/core/link.ts'
 import { closeCodes } from '@teleclaude/core/protocol.ts'
-import type { Session } from '@teleclaude/core/session.ts'
+import type { Driver, Session } from '@teleclaude/core/session.ts'
 import { encodeChunk, inputFrameCode, type TranscriptChunk } from '@teleclaude/core/transcript.ts'
 import { StoreError } from '@teleclaude/store/contract.ts'
-import type { RawData, WebSocket } from 'ws'
+import type { WebSocket } from 'ws'
 import { ZodError } from 'zod'
 import { closeWebSocket } from '../streams/close-web-socket.ts'
+import { Inflow } from '../streams/inflow.ts'
 import type { LiveSession } from './live-session.ts'
+import type { SnapshotTaker } from './snapshot-relay.ts'
 
 const maxBufferedBytes = 1024 * 1024
+/** Between two snapshots of one viewer: each costs its session's runner some time. */
+const snapshotPaceMs = 500
+/** So many chunks are passed on to who wants the screen; who is further behind gets a snapshot. */
+const maxBehind = 32
+/** A runner that does not answer is no reason to show nothing. */
+const snapshotPatienceMs = 10_000
 
-export class Viewer {
+export type ViewerOptions = {
+  readonly socket: WebSocket
+  readonly live: LiveSession
+  readonly who: Driver
+  /** What is recorded, from the chunk after that. */
+  readonly readPage: (afterSeq: number) => Promise<readonly TranscriptChunk[]>
+  readonly show: 'record' | 'screen'
+  /** Null: of what is there, the screen alone. */
+  readonly afterSeq: number | null
+  /** The session, where it was not going on any more when the viewer came. */
+  readonly over: Session | null
+  readonly view: (session: Session) => SessionView
+}
+
+/** What the viewer gets now. */
+type Phase = 'reading' | 'following' | 'awaiting a snapshot' | 'ended'
+
+export class Viewer implements SnapshotTaker {
+  readonly who: Driver
+  readonly #options: ViewerOptions
   readonly #socket: WebSocket
   readonly #live: LiveSession
-  readonly #readPage: (afterSeq: number) => Promise<readonly TranscriptChunk[]>
-  readonly #over: Session | null
-  readonly #view: (session: Session) => SessionView
+  readonly #inflow: Inflow
   #seenSeq: number
-  #following = false
+  #phase: Phase = 'reading'
+  #askedMs = Number.NEGATIVE_INFINITY
+  /** Asked for while it was read, to be had after that. */
+  #wantsSnapshot = false
+  #timer: NodeJS.Timeout | undefined
+  /** Why nothing more will come. */
+  #over: Session | null
 
-  constructor(options: {
-    readonly socket: WebSocket
-    readonly live: LiveSession
-    /** What is recorded, from the chunk after that. */
-    readonly readPage: (afterSeq: number) => Promise<readonly TranscriptChunk[]>
-    readonly afterSeq: number
-    /** The session, where it was not going on any more when the viewer came. */
-    readonly over: Session | null
-    readonly view: (session: Session) => SessionView
-  }) {
+  constructor(options: ViewerOptions) {
+    this.#options = options
+    this.who = options.who
     this.#socket = options.socket
     this.#live = options.live
-    this.#readPage = options.readPage
-    this.#seenSeq = options.afterSeq
+    this.#inflow = new Inflow(options.socket)
     this.#over = options.over
-    this.#view = options.view
-    this.#socket.on('message', (data, isBinary) => this.#receive(data as Buffer, isBinary))
+    // Of a session that is over, there is no screen: who wants it is told of the end, and reads the transcript.
+    this.#seenSeq = options.afterSeq ?? (options.over === null ? 0 : options.live.lastSeq)
+    this.#socket.on('message', (data, isBinary) => {
+      this.#inflow.took()
+      this.#receive(data as Buffer, isBinary)
+    })
+    this.#socket.on('close', () => {
+      clearTimeout(this.#timer)
+      this.#live.snapshots.forget(this)
+    })
   }
 
   /** Shows the session until it ends or the connection does. */
   async start(session: Session): Promise<void> {
-    this.#tell({ type: 'welcome', session: this.#view(session), driving: this.#live.driver === this })
-    await this.#catchUp()
+    this.#inflow.start()
+    this.#tell({ type: 'welcome', session: this.#options.view(session), ...this.#wheel() })
+    if (this.#options.afterSeq === null && this.#over === null) this.#awaitSnapshot()
+    else await this.#catchUp()
+  }
+
+  wheelMoved(): void {
+    this.#tell({ type: 'wheel', ...this.#wheel() })
   }
 
   /** A chunk has arrived. */
   offer(seq: number, frame: Uint8Array): void {
-    if (!this.#following || seq <= this.#seenSeq) return
+    if (this.#phase !== 'following' || seq <= this.#seenSeq) return
     if (this.#socket.bufferedAmount > maxBufferedBytes) {
-      this.#following = false
-      this.#catchUp().catch((error: unknown) => {
-        if (!(error instanceof StoreError)) throw error
-        // The viewer comes back by itself, and goes on where it was.
-        this.close(1011, 'what was recorded could not be read')
-      })
+      if (this.#options.show === 'screen') this.#cutOver()
+      else this.#readOn()
       return
     }
     this.#seenSeq = seq
     this.#socket.send(frame)
   }
 
+  takePart(frame: Uint8Array): Promise<void> {
+    return this.#sendAndWait(frame)
+  }
+
+  leftBehind(): void {
+    if (this.#phase === 'awaiting a snapshot') this.#cutOver()
+  }
+
+  takeEnd(seq: number): void {
+    clearTimeout(this.#timer)
+    if (this.#phase !== 'awaiting a snapshot') return
+    this.#seenSeq = seq
+    this.#readOn()
+  }
+
   /** The session has ended, or is lost: says so once everything before was shown. */
   finish(session: Session): void {
-    if (this.#following) this.#end(session)
+    this.#over = session
+    if (this.#phase === 'following') this.#end(session)
+    // No runner will come that could answer. Of what would have been in the snapshot, the last is in the record.
+    else if (this.#phase === 'awaiting a snapshot') {
+      clearTimeout(this.#timer)
+      this.#seenSeq = Math.max(this.#seenSeq, this.#live.lastSeq - maxBehind)
+      this.#readOn()
+    }
   }
 
   close(code: number, reason: string): void {
     closeWebSocket(this.#socket, code, reason)
   }
 
+  /** Says nothing more until everything that was sent has been taken, and then shows the screen as it is by then. */
+  #cutOver(): void {
+    this.#phase = 'awaiting a snapshot'
+    clearTimeout(this.#timer)
+    // An empty frame behind all others: it is sent when they are.
+    this.#socket.ping(undefined, undefined, () => {
+      if (this.#socket.readyState === this.#socket.OPEN && this.#phase === 'awaiting a snapshot') this.#awaitSnapshot()
+    })
+  }
+
+  #awaitSnapshot(): void {
+    this.#phase = 'awaiting a snapshot'
+    this.#wantsSnapshot = false
+    this.#requestSnapshot()
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => {
+      this.#live.snapshots.forget(this)
+      this.#readOn()
+    }, snapshotPatienceMs)
+  }
+
+  /** Not more often than anybody looks. */
+  #requestSnapshot(): void {
+    const waitMs = this.#askedMs + snapshotPaceMs - performance.now()
+    if (waitMs <= 0) {
+      this.#askedMs = performance.now()
+      this.#live.snapshots.request(this)
+      return
+    }
+    setTimeout(() => {
+      if (this.#socket.readyState !== this.#socket.OPEN) return
+      this.#askedMs = performance.now()
+      this.#live.snapshots.request(this)
+    }, waitMs).unref()
+  }
+
+  #readOn(): void {
+    this.#phase = 'reading'
+    this.#catchUp().catch((error: unknown) => {
+      if (!(error instanceof StoreError)) throw error
+      // The viewer comes back by itself, and goes on where it was.
+      this.close(1011, 'what was recorded could not be read')
+    })
+  }
+
   async #catchUp(): Promise<void> {
     while (this.#socket.readyState === this.#socket.OPEN) {
-      const page = await this.#readPage(this.#seenSeq)
+      const page = await this.#options.readPage(this.#seenSeq)
       for (const chunk of page) {
         this.#seenSeq = chunk.seq
         await this.#sendAndWait(encodeChunk(chunk))
+      }
+      if (this.#isFarBehind()) {
+        this.#awaitSnapshot()
+        return
       }
       if (page.length === 0 && this.#joinLive()) return
     }
   }
 
+  #isFarBehind(): boolean {
+    if (this.#options.show === 'record' || !this.#live.hasRunner) return false
+    return this.#live.lastSeq - this.#seenSeq > maxBehind
+  }
+
   /** From here to the end of the function nothing else runs: no chunk can be committed or arrive in between. */
   #joinLive(): boolean {
-    const { pending, lastSeq, ended } = this.#live
+    const { pending, lastSeq, over } = this.#live
     const firstUnread = pending[0]?.seq ?? lastSeq + 1
     // A commit has come between the read and now: read on.
     if (this.#seenSeq + 1 < firstUnread) return false
@@ -95,9 +205,10 @@ export class Viewer {
       this.#seenSeq = chunk.seq
       this.#socket.send(encodeChunk(chunk))
     }
-    this.#following = true
-    const over = ended ?? this.#over
-    if (over !== null) this.#end(over)
+    this.#phase = 'following'
+    const finished = over ?? this.#over
+    if (finished !== null) this.#end(finished)
+    else if (this.#wantsSnapshot) this.#awaitSnapshot()
     return true
   }
 
@@ -109,25 +220,36 @@ export class Viewer {
   }
 
   #end(session: Session): void {
-    this.#tell({ type: 'end', session: this.#view(session) })
+    this.#phase = 'ended'
+    this.#tell({ type: 'end', session: this.#options.view(session) })
     this.#socket.close(1000)
+  }
+
+  #wheel() {
+    return { driving: this.#live.driver === this, driver: this.#live.driver?.who ?? null }
   }
 
   #tell(message: ToViewer): void {
     this.#socket.send(JSON.stringify(message))
   }
 
-  #receive(data: RawData & Buffer, isBinary: boolean): void {
-    // Who only looks has no say, and neither has who is being shown out.
-    if (this.#live.driver !== this || this.#socket.readyState !== this.#socket.OPEN) return
+  #receive(bytes: Buffer, isBinary: boolean): void {
+    // Who is being shown out has no say any more.
+    if (this.#socket.readyState !== this.#socket.OPEN) return
     if (isBinary) {
-      if (data[0] === inputFrameCode) this.#live.typeIn(data.subarray(1))
-      else this.close(closeCodes.protocolBroken, 'a frame was malformed')
+      if (bytes[0] !== inputFrameCode) this.close(closeCodes.protocolBroken, 'a frame was malformed')
+      else if (this.#live.driver === this) this.#live.typeIn(bytes.subarray(1))
       return
     }
     try {
-      const message = fromViewerSchema.parse(JSON.parse(data.toString('utf8')))
-      this.#live.resize({ cols: message.cols, rows: message.rows })
+      const message = fromViewerSchema.parse(JSON.parse(bytes.toString('utf8')))
+      if (message.type === 'snapshot') {
+        // What follows has to follow the snapshot, so nothing more is sent before it.
+        if (this.#phase === 'following') this.#awaitSnapshot()
+        else if (this.#phase === 'reading') this.#wantsSnapshot = true
+      }
+      // Who only looks resizes nothing.
+      else if (this.#live.driver === this) this.#live.resize({ cols: message.cols, rows: message.rows })
     } catch (error) {
       if (!(error instanceof ZodError || error instanceof SyntaxError)) throw error
       this.close(closeCodes.protocolBroken, 'a message was malformed')

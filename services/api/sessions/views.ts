@@ -30,6 +30,13 @@ export function viewSession(session: Session, caller: Caller): SessionView {
     endedAt: instantOrNull(session.endedAtUs),
     lastOutputAt: instantOrNull(session.lastOutputAtUs),
     transcriptBytes: session.transcriptBytes,
+    transcriptRemovedAt: instantOrNull(session.transcriptRemovedAtUs),
+    parent: session.parentId,
+    agentStatus: {
+      state: session.agentStatus.state,
+      source: session.agentStatus.source,
+      since: instantOrNull(session.agentStatus.sinceUs),
+    },
   }
 }
 
@@ -38,6 +45,7 @@ export function viewCommand(command: Command): CommandView {
     number: command.number,
     kind: command.kind,
     force: command.force,
+    enter: command.enter,
     requestedBy: command.requestedBy,
     state: command.state,
     reason: command.reason,

@@ -2,13 +2,11 @@
 // What it is fed is hostile: nothing here may cost more memory or time than the length of the input accounts for.
 
 import type { TerminalSize } from '@teleclaude/core/session.ts'
-import { codePointWidth } from '@teleclaude/core/terminal-text.ts'
-import headless, { type IBuffer, type IMarker, type Terminal } from '@xterm/headless'
-import { controlStringFilter } from './control-strings.ts'
+import { controlStringFilter } from '@teleclaude/screen/output-scanner.ts'
+import { affordable, isCostly, openTerminal } from '@teleclaude/screen/terminal.ts'
+import type { IBuffer, IMarker, Terminal } from '@xterm/headless'
 import { LogicalLines } from './logical-lines.ts'
 
-/** A screen has at most this many cells; a terminal that claims more has fewer rows here. A cell takes 12 bytes. */
-const maxScreenCells = 1024 * 1024
 /** The rows that one slice can scroll off are at most this many cells. */
 const maxScrolledCells = 4 * 1024 * 1024
 const maxSliceLength = 4096
@@ -30,9 +28,7 @@ export class Emulator {
     this.#region = { top: 0, bottom: rows - 1 }
     // One character scrolls at most one row off, so a slice never scrolls off more rows than the scrollback holds.
     const scrollback = this.#sliceLength + 1
-    this.#terminal = new headless.Terminal({ cols, rows, scrollback, allowProposedApi: true, logLevel: 'off' })
-    this.#terminal.unicode.register(currentWidths())
-    this.#terminal.unicode.activeVersion = 'current'
+    this.#terminal = openTerminal(size, { scrollback })
     this.#watch()
   }
 
@@ -137,11 +133,8 @@ export class Emulator {
 
     // A screen that is cleared was seen: it goes into the record, and what has scrolled off can't be taken back.
     const eraseInDisplay = (what: number, keep: boolean): boolean => {
-      const { cursorX, cursorY, baseY } = this.#terminal.buffer.active
+      const { cursorX, cursorY } = this.#terminal.buffer.active
       if (what === 3) return true
-      // The emulator trips over this one, which erases up to the very last cell while nothing has scrolled off yet.
-      if (what === 1 && baseY === 0 && cursorY === this.#terminal.rows - 1 && cursorX >= this.#terminal.cols - 1)
-        return true
       const erasesAll = what === 2 || (what === 0 && cursorX === 0 && cursorY === 0)
       if (erasesAll && keep && isNormal()) this.#readScreen()
       return false
@@ -177,48 +170,13 @@ export class Emulator {
     })
     csi({ final: 'S' }, ([count = 1]) => {
       const { top, bottom } = this.#region
+      if (isCostly(count, this.#terminal)) return true
       if (isNormal() && top === 0) this.#readScreen(Math.min(count || 1, bottom + 1))
       return false
     })
-
-    // Counts are loops in the emulator. Past the size of the screen they mean nothing more, and no program sends them.
-    for (const final of ['S', 'T', 'L', 'M', 'I', 'Z', 'b']) {
-      csi({ final }, ([count = 1]) => count > Math.max(this.#terminal.cols, this.#terminal.rows))
-    }
-    // Fills the screen with a few bytes (DECALN), which only test programs want.
-    parser.registerEscHandler({ intermediates: '#', final: '8' }, () => true)
   }
-}
-
-function affordable({ cols, rows }: TerminalSize): TerminalSize {
-  return { cols: Math.max(cols, 2), rows: Math.min(rows, Math.floor(maxScreenCells / Math.max(cols, 2))) }
 }
 
 function sliceLength(cols: number): number {
   return Math.min(maxSliceLength, Math.floor(maxScrolledCells / cols))
-}
-
-/** Widths of today's Unicode instead of the emulator's own of version 6. */
-function currentWidths() {
-  const unknown = 0xff
-  const widths = new Uint8Array(0x110000).fill(unknown)
-  const wcwidth = (codePoint: number): 0 | 1 | 2 => {
-    const known = widths[codePoint]
-    if (known === 0 || known === 1 || known === 2) return known
-    const width = codePointWidth(codePoint)
-    widths[codePoint] = width
-    return width
-  }
-  // As the emulator packs them: bit 0 joins the character before, bits 1 and 2 are the width, the rest is ours: marks so far.
-  const maxMarks = 30
-  const charProperties = (codePoint: number, preceding: number): number => {
-    if (codePoint >= 0x20 && codePoint < 0x7f) return 1 << 1
-    const width = wcwidth(codePoint)
-    const precedingWidth = (preceding >> 1) & 3
-    const marks = (preceding >> 3) + 1
-    // A cell that took all marks that come would grow without end.
-    if (width !== 0 || precedingWidth === 0 || marks > maxMarks) return width << 1
-    return (marks << 3) | (precedingWidth << 1) | 1
-  }
-  return { version: 'current', wcwidth, charProperties }
 }

@@ -22,6 +22,9 @@ export function sessionFixture(changes: Partial<Session> = {}): Session {
     endedAtUs: 1_700_000_001_000_000,
     lastOutputAtUs: null,
     transcriptBytes: 0,
+    transcriptRemovedAtUs: null,
+    parentId: null,
+    agentStatus: { state: 'unknown', source: null, sinceUs: null },
     ...changes,
   }
 }
