@@ -10,7 +10,14 @@ type Imports = { readonly refused: readonly string[]; readonly allowed: readonly
 
 const files: Readonly<Record<string, Imports>> = {
   'packages/core/x.ts': {
-    refused: ['@teleclaude/store/open.ts', '../config/x.ts', 'pg', 'slonik', 'better-sqlite3'],
+    refused: [
+      '@teleclaude/store/open.ts',
+      '@teleclaude/screen/x.ts',
+      '../config/x.ts',
+      'pg',
+      'slonik',
+      'better-sqlite3',
+    ],
     allowed: ['zod', './role.ts', 'node:crypto'],
   },
   'packages/config/folder/x.ts': {
@@ -24,6 +31,10 @@ const files: Readonly<Record<string, Imports>> = {
   'packages/client/x.ts': {
     refused: ['@teleclaude/peercred/x.ts', '@teleclaude/telec/x.ts', '../core/x.ts', 'better-sqlite3'],
     allowed: ['@teleclaude/core/api.ts', 'ws'],
+  },
+  'packages/screen/x.ts': {
+    refused: ['@teleclaude/config/x.ts', '@teleclaude/telec/x.ts', '../core/x.ts', 'pg'],
+    allowed: ['@teleclaude/core/session.ts', '@xterm/headless', './rows.ts'],
   },
   'packages/store/open.ts': {
     refused: ['@teleclaude/config/x.ts', '@teleclaude/api/x.ts', '../core/x.ts', 'pg', 'slonik', 'better-sqlite3'],
@@ -39,11 +50,11 @@ const files: Readonly<Record<string, Imports>> = {
   },
   'packages/telec/folder/x.ts': {
     refused: ['better-sqlite3', 'slonik', '../../core/x.ts', '../../../services/api/main.ts'],
-    allowed: ['@teleclaude/api/service.ts', '@teleclaude/client/x.ts', '@teleclaude/config/x.ts', '../x.ts'],
+    allowed: ['@teleclaude/api/service.ts', '@teleclaude/client/x.ts', '@teleclaude/screen/x.ts', '../x.ts'],
   },
   'services/api/http/x.ts': {
-    refused: ['@teleclaude/telec/x.ts', 'pg', '../../../packages/core/x.ts'],
-    allowed: ['@teleclaude/store/open.ts', '@teleclaude/config/x.ts', '@teleclaude/peercred/x.ts', '../x.ts'],
+    refused: ['@teleclaude/telec/x.ts', 'pg', '../../../packages/core/x.ts', '../../../packages/screen/x.ts'],
+    allowed: ['@teleclaude/store/open.ts', '@teleclaude/config/x.ts', '@teleclaude/screen/x.ts', '../x.ts'],
   },
   'packages/core/x.test.ts': {
     refused: [],
