@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { chownSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { appendFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { text } from 'node:stream/consumers'
@@ -17,6 +17,7 @@ import { openStore } from '@teleclaude/store/open.ts'
 import { newSession } from '../packages/store/test-engines.ts'
 import { spawnPty } from '../packages/telec/runner/pty.ts'
 import type { RunnerTask } from '../packages/telec/runner/runner.ts'
+import { Spool } from '../packages/telec/runner/spool.ts'
 import {
   alice,
   ask,
@@ -301,23 +302,15 @@ if (process.getuid?.() === 0) {
 
       const stopped = await telec(place, alice, 'stop', bobs)
       assert.equal(stopped.stdout, `Stopped ${bobs}: ended (SIGHUP).\n`, stopped.stderr)
-      assert.match((await telec(place, bob, 'show', bobs)).stdout, /^request +\S+ stop by alice: done$/m)
+      assert.match((await telec(place, bob, 'show', bobs)).stdout, /^command 1 +\S+ stop by alice: done$/m)
       assert.equal((await new Client(place.socket).readiness()).status, 'ready')
     })
   })
 }
 
 function readSpool(directory: string) {
-  return readdirSync(directory)
-    .sort()
-    .flatMap((name) => {
-      const bytes = readFileSync(join(directory, name))
-      const chunks = []
-      for (let at = 0; at < bytes.length; ) {
-        const end = at + 4 + bytes.readUInt32BE(at)
-        chunks.push(decodeChunk(bytes.subarray(at + 4, end)))
-        at = end
-      }
-      return chunks
-    })
+  const { spool, last } = Spool.open(directory)
+  const reader = spool.reader()
+  const frames = Array.from({ length: last?.seq ?? 0 }, (_, index) => reader.read(index + 1))
+  return frames.flatMap((frame) => (frame === null ? [] : [decodeChunk(frame)]))
 }

@@ -31,7 +31,12 @@ before(async () => {
   const bin = join(own.home, 'bin')
   mkdirSync(bin)
   for (const agent of ['claude', 'codex']) {
-    writeFileSync(join(bin, agent), `#!/bin/sh\nprintf '${agent}'; printf ' <%s>' "$@"; echo\n`)
+    // Without what has them say how they are (agents.test.ts).
+    const skip = 'case $1 in -c | --settings) shift 2 ;; *) break ;; esac'
+    writeFileSync(
+      join(bin, agent),
+      `#!/bin/sh\nwhile :; do ${skip}; done\nprintf '${agent}'; printf ' <%s>' "$@"; echo\n`,
+    )
     chmodSync(join(bin, agent), 0o755)
   }
   own.env.PATH = `${bin}:${own.env.PATH}`
@@ -189,7 +194,7 @@ describe('a file that is wrong', () => {
 
 describe('the detach keys', () => {
   const detached =
-    /^Detached from ([0-9a-f-]{36}): the session goes on\.\nLook at it: telec show \1\nEnd it: telec stop \1\ncode=0\noutside>$/m
+    /^Detached from ([0-9a-f-]{36}): the session goes on\.\nBack to it: telec attach \1\nEnd it: telec stop \1\ncode=0\noutside>$/m
 
   test('let go of a session, which has what was typed before and goes on, and leave the terminal as it was', async () => {
     await using terminal = await Terminal.open(own)

@@ -18,8 +18,10 @@ import type {
   Readiness,
   RebindRequest,
   ReloadAnswer,
+  SessionEventsQuery,
   SessionListQuery,
   SessionPage,
+  SessionPatch,
   SessionView,
   TranscriptQuery,
   Whoami,
@@ -105,6 +107,10 @@ export class Client {
     return this.#json<SessionView>('GET', `/v1/sessions/${id}`)
   }
 
+  updateSession(id: string, patch: SessionPatch): Promise<SessionView> {
+    return this.#json<SessionView>('PATCH', `/v1/sessions/${id}`, { body: patch })
+  }
+
   enqueueCommand(id: string, command: NewCommandRequest): Promise<CommandView> {
     return this.#json<CommandView>('POST', `/v1/sessions/${id}/commands`, { body: command })
   }
@@ -116,6 +122,11 @@ export class Client {
   /** The transcript as it comes; a stream that ends early throws while it is read. */
   readTranscript(id: string, query: TranscriptQuery): Promise<IncomingMessage> {
     return this.#request('GET', `/v1/sessions/${id}/transcript`, { query })
+  }
+
+  /** What happens to sessions, as server-sent events (WHATWG HTML, 9.2) from after the one with that id. */
+  readEvents(query: SessionEventsQuery): Promise<IncomingMessage> {
+    return this.#request('GET', '/v1/events', { query })
   }
 
   /** Opens a WebSocket; resolves once both sides agreed on the protocol. It comes paused, so that nothing is missed:
@@ -146,7 +157,7 @@ export class Client {
   }
 
   async #json<T>(
-    method: 'GET' | 'POST',
+    method: 'GET' | 'POST' | 'PATCH',
     path: string,
     options: { readonly query?: Query; readonly body?: unknown; readonly accept?: readonly number[] } = {},
   ): Promise<T> {
@@ -155,7 +166,7 @@ export class Client {
   }
 
   async #request(
-    method: 'GET' | 'POST',
+    method: 'GET' | 'POST' | 'PATCH',
     path: string,
     options: { readonly query?: Query; readonly body?: unknown; readonly accept?: readonly number[] },
   ): Promise<IncomingMessage> {

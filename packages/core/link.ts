@@ -36,6 +36,8 @@ export const fromRunnerSchema = z.discriminatedUnion('type', [
     number: commandNumber,
     reason: z.string().max(1000).nullable(),
   }),
+  /** After each welcome: how large the terminal is now. */
+  z.strictObject({ type: z.literal('terminal'), ...terminalSizeSchema.shape }),
   /** What the terminal tells of the agent: a bell or a notification, and that somebody has typed since. */
   z.strictObject({ type: z.literal('agent'), state: z.enum(agentStates) }),
 ])

@@ -7,6 +7,8 @@ export const exitCodes = {
   software: 70,
   notPermitted: 77,
   config: 78,
+  /** timeout(1): what took longer than it may. */
+  timedOut: 124,
   /** POSIX shell, 2.8.2: a command that was found but can't be executed, and one that was not found. */
   notExecutable: 126,
   notFound: 127,

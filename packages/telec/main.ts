@@ -2,8 +2,10 @@
 
 import { AnswerError, ConnectionError } from '@teleclaude/client/client.ts'
 import { type Action, actions } from '@teleclaude/core/policy.ts'
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
+import { Command, CommanderError, Option } from 'commander'
 import { exitCodes, Failure } from './failure.ts'
+import { startRecoveryIfNeeded } from './recovery/start.ts'
+import { defineSessionCommands } from './session-commands.ts'
 
 /** Returns the exit code. `argv` is that of the process, with the two words of Node. */
 export async function main(argv: readonly string[]): Promise<number> {
@@ -31,69 +33,11 @@ function defineProgram(finish: (exitCode: number) => void): Command {
     .exitOverride()
     .addHelpCommand(true)
     .option('--socket <path>', 'socket of the service (default: your own, else the system service)')
+    .hook('preAction', startRecoveryIfNeeded)
   const socket = () => program.opts<{ socket?: string }>()
   const json = () => new Option('--json', 'print one JSON object')
 
-  program
-    .command('run')
-    .description('start a session: a command, or your default agent, or your login shell')
-    .argument('[command...]', 'the program and its arguments')
-    .passThroughOptions()
-    .option('-d, --detach', 'do not join this terminal to it; print its id')
-    .option('--title <text>', 'what lists call it (default: the name of the program)')
-    .option('--project <directory>', 'the project it belongs to (default: the enclosing git work tree)')
-    .option('--agent <name>', 'the agent it is; without a command, the agent to start')
-    .option('--mode <name>', 'the mode to start the agent in, one of those in your ~/.teleclaude/config.yml')
-    .action(async (words: string[], options) => {
-      const { run } = await import('./commands/run.ts')
-      finish(await run(words, { ...options, ...socket() }))
-    })
-  program
-    .command('ls')
-    .description('list sessions, by project, newest first')
-    .option('--live', 'only those that are starting or running')
-    .option('--project <directory>', 'only those of this project')
-    .option('--person <name>', 'only those of this person; others than you for admins')
-    .option('-n, --limit <number>', 'at most this many', parseCount)
-    .option('--all', 'all there are')
-    .addOption(json())
-    .action(async (options) => {
-      const { list } = await import('./commands/sessions.ts')
-      finish(await list({ ...options, ...socket() }))
-    })
-  program
-    .command('show')
-    .description('what is known of a session')
-    .argument('<id>', 'a session id, or the beginning of one')
-    .addOption(json())
-    .action(async (id: string, options) => {
-      const { show } = await import('./commands/sessions.ts')
-      finish(await show(id, { ...options, ...socket() }))
-    })
-  program
-    .command('stop')
-    .description('end a session: hang up its terminal, and kill what ignores that')
-    .argument('<id>', 'a session id, or the beginning of one')
-    .option('--force', 'kill at once')
-    .addOption(json())
-    .action(async (id: string, options) => {
-      const { stop } = await import('./commands/sessions.ts')
-      finish(await stop(id, { ...options, ...socket() }))
-    })
-  program
-    .command('transcript')
-    .description('what a session showed: as text, as the raw bytes, or as an asciicast recording')
-    .argument('<id>', 'a session id, or the beginning of one')
-    .addOption(
-      new Option('--format <format>', 'form of the transcript').choices(['text', 'raw', 'cast']).default('text'),
-    )
-    .addOption(
-      new Option('--cast-version <version>', 'version of the asciicast format').choices(['2', '3']).default('3'),
-    )
-    .action(async (id: string, options) => {
-      const { transcript } = await import('./commands/sessions.ts')
-      finish(await transcript(id, { ...options, ...socket() }))
-    })
+  defineSessionCommands(program, finish)
   program
     .command('whoami')
     .description('who the service takes you for')
@@ -150,6 +94,14 @@ function defineProgram(finish: (exitCode: number) => void): Command {
     .action(async (options) => {
       const { version } = await import('./commands/whoami.ts')
       finish(await version({ ...options, ...socket() }))
+    })
+  program
+    .command('hook', { hidden: true })
+    .argument('<agent>')
+    .argument('[event]')
+    .action(async (agent: string, event: string | undefined) => {
+      const { hook } = await import('./commands/hook.ts')
+      await hook(agent, event, socket().socket)
     })
   program.command('__complete-ids', { hidden: true }).action(async () => {
     const { completeIds } = await import('./commands/sessions.ts')
@@ -242,12 +194,6 @@ function defineConfig(program: Command, finish: (exitCode: number) => void): voi
       const { schema } = await import('./commands/config.ts')
       finish(schema(kind))
     })
-}
-
-function parseCount(text: string): number {
-  const count = Number(text)
-  if (Number.isSafeInteger(count) && count > 0) return count
-  throw new InvalidArgumentError('It has to be a whole number above 0.')
 }
 
 /** What a start of the daemon, or the look at a directory or a socket, fails with: their messages are for a person. */

@@ -9,16 +9,26 @@ export type Report = {
   readonly pid: number | undefined
 }
 
+export type DetachedOptions = {
+  readonly args?: readonly string[]
+  readonly input?: string
+  /** Takes what it prints. */
+  readonly logFd: number
+  readonly cwd: string
+}
+
 export const reportFd = 3
 
-/** `script` is a module beside this one; `logFd` takes what it prints. Resolves when it has reported or is gone. */
-export function spawnDetached(
-  script: string,
-  options: { readonly args?: readonly string[]; readonly input?: string; readonly logFd: number; readonly cwd: string },
-): Promise<Report> {
+/** `script` is a module beside this one. Resolves when it has reported or is gone. */
+export function spawnDetached(script: string, options: DetachedOptions): Promise<Report> {
   const path = fileURLToPath(new URL(script, import.meta.url))
+  return spawnReporting(process.execPath, { ...options, args: [path, ...(options.args ?? [])] })
+}
+
+/** Any program that knows what is expected of it. */
+export function spawnReporting(file: string, options: DetachedOptions): Promise<Report> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [path, ...(options.args ?? [])], {
+    const child = spawn(file, options.args ?? [], {
       detached: true,
       cwd: options.cwd,
       stdio: [options.input === undefined ? 'ignore' : 'pipe', options.logFd, options.logFd, 'pipe'],

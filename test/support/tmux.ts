@@ -71,6 +71,11 @@ export class Terminal implements AsyncDisposable {
     return (await this.#tmux('capture-pane', '-p', ...(options.colours ? ['-e'] : []))).trimEnd()
   }
 
+  /** What has scrolled off, and what is on the screen. */
+  async history(): Promise<string> {
+    return (await this.#tmux('capture-pane', '-p', '-S', '-')).trimEnd()
+  }
+
   async showsAlternateScreen(): Promise<boolean> {
     return (await this.#tmux('display-message', '-p', '#{alternate_on}')).trim() === '1'
   }

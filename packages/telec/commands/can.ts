@@ -7,7 +7,7 @@ import { neutralise } from '@teleclaude/core/terminal-text.ts'
 import { exitCodes } from '../failure.ts'
 import { wantsColourOn } from '../preferences.ts'
 import { type ServiceOptions, withService } from '../service.ts'
-import { findSession, fullId } from './sessions.ts'
+import { findSession, fullId } from '../session/find.ts'
 
 type Asked = { readonly person: string; readonly action: Action; readonly session: string | undefined }
 

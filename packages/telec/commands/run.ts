@@ -1,7 +1,7 @@
 // `telec run`: starts a session with a runner of its own and, unless told otherwise, joins this terminal to it.
 
 import { openSync } from 'node:fs'
-import { constants, homedir } from 'node:os'
+import { homedir } from 'node:os'
 import { join } from 'node:path'
 import type { Client } from '@teleclaude/client/client.ts'
 import { detachKey } from '@teleclaude/config/defaults.ts'
@@ -12,13 +12,15 @@ import { forProject } from '@teleclaude/config/project-preferences.ts'
 import type { SessionView } from '@teleclaude/core/api.ts'
 import type { TerminalSize } from '@teleclaude/core/session.ts'
 import { paint } from '@teleclaude/core/style.ts'
+import { statusArguments } from '../agents/status.ts'
 import { exitCodes, Failure } from '../failure.ts'
 import { loadPreferences, wantsColourOn } from '../preferences.ts'
 import { checkProject, chooseProgram, findProject } from '../program.ts'
 import type { RunnerTask } from '../runner/runner.ts'
+import { startRunner } from '../runner/start.ts'
 import { type ServiceOptions, withService } from '../service.ts'
-import { spawnDetached } from '../spawn-detached.ts'
-import { attachTerminal } from '../terminal/attach.ts'
+import { exitCodeOf } from '../session/end.ts'
+import { attachTerminal, describeDetached } from '../terminal/attach.ts'
 import { parseDetachKey } from '../terminal/detach-key.ts'
 import { makeTitle } from '../title.ts'
 
@@ -50,11 +52,14 @@ export async function run(words: readonly string[], options: RunOptions): Promis
       title: options.title ?? makeTitle(preferred.title, { ...program, project, directory: cwd }),
       argv: [...program.argv],
       terminal: size,
+      parent: enclosingSession(process.env),
     }),
   }))
   // The notice precedes the first byte that is recorded, and stays out of what a pipe takes from us.
   process.stderr.write(`${styleNotice(answer.notice, preferences.noticeStyle, colour)}\n`)
-  await startRunner(client, answer.session, { file: program.file, args: program.argv.slice(1), cwd, size })
+  const hooked = { sessionId: answer.session.id, socketPath: client.socketPath }
+  const args = preferences.agentStatus === false ? program.argv.slice(1) : statusArguments(program.argv, hooked)
+  await start(client, answer.session, { file: program.file, args, cwd, size })
   if (options.detach) {
     process.stdout.write(`${answer.session.id}\n`)
     return 0
@@ -62,9 +67,7 @@ export async function run(words: readonly string[], options: RunOptions): Promis
   const { id } = answer.session
   const session = await attachTerminal(client, id, parseDetachKey(preferences.detachKey ?? detachKey))
   if (session !== 'detached') return exitCodeOf(session)
-  process.stderr.write(
-    `Detached from ${id}: the session goes on.\nLook at it: telec show ${id}\nEnd it: telec stop ${id}\n`,
-  )
+  process.stderr.write(describeDetached(id))
   return 0
 }
 
@@ -73,7 +76,7 @@ function styleNotice(notice: string, style: Preferences['noticeStyle'], colour: 
   return style === undefined || style === 'plain' ? notice : paint(notice, style, colour)
 }
 
-async function startRunner(
+async function start(
   client: Client,
   session: SessionView,
   program: Pick<RunnerTask, 'file' | 'args' | 'cwd' | 'size'>,
@@ -87,16 +90,19 @@ async function startRunner(
     refusedGraceMs,
     ...program,
   }
-  const report = await spawnDetached('./runner/main.ts', {
-    input: JSON.stringify(task),
-    logFd: openSync(join(layout.logDir, 'runner.log'), 'a', 0o600),
-    cwd: program.cwd,
-  })
-  if (report.text === 'ok') return
+  const said = await startRunner(task, openSync(join(layout.logDir, 'runner.log'), 'a', 0o600))
+  if (said === 'ok') return
   throw new Failure(
     exitCodes.unavailable,
-    `cannot start the session: ${report.text || `its runner ended; see ${layout.logDir}/runner.log`}`,
+    `cannot start the session: ${said || `its runner ended; see ${layout.logDir}/runner.log`}`,
   )
+}
+
+const sessionId = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+
+/** The session in which this is typed. The variable is anybody's to set: the service looks at whose it is. */
+function enclosingSession({ TELECLAUDE_SESSION_ID: id }: NodeJS.ProcessEnv): string | null {
+  return id !== undefined && sessionId.test(id) ? id : null
 }
 
 function terminalSize(): TerminalSize {
@@ -104,17 +110,4 @@ function terminalSize(): TerminalSize {
   const [cols, rows] = process.stdout.getWindowSize()
   // Some terminals say 0 while they are being set up.
   return { cols: cols || 80, rows: rows || 24 }
-}
-
-/** POSIX shell, 2.8.2: 128 plus the signal's number for what a signal ended. */
-function exitCodeOf(session: SessionView): number {
-  if (session.exit?.kind === 'exited') return session.exit.code
-  if (session.exit?.kind === 'signalled') {
-    const { signal } = session.exit
-    return 128 + (Object.entries(constants.signals).find(([name]) => name === signal)?.[1] ?? 0)
-  }
-  throw new Failure(
-    exitCodes.unavailable,
-    `the session is lost: its runner is gone; \`telec transcript ${session.id}\` has what was recorded`,
-  )
 }

@@ -8,7 +8,7 @@ import type { FromRunner, ToRunner } from '@teleclaude/core/link.ts'
 import { closeCodes, runnerProtocol } from '@teleclaude/core/protocol.ts'
 import { inputFrameCode } from '@teleclaude/core/transcript.ts'
 import type { WebSocket } from 'ws'
-import type { Spool } from './spool.ts'
+import { type Spool, SpoolError, type SpoolReader } from './spool.ts'
 
 /** Sent and not yet acknowledged at most this much, so that a slow service is not drowned. */
 const windowBytes = 4 * 1024 * 1024
@@ -26,12 +26,18 @@ export type LinkEnd =
   | { readonly kind: 'refused'; readonly reason: string }
   /** The service will not take anything more of this session, ever. */
   | { readonly kind: 'failed'; readonly reason: string }
+  /** Nobody answered for as long as whoever asked cared to wait. */
+  | { readonly kind: 'away'; readonly reason: string }
 
 export type LinkEvents = {
-  /** Connected for the first time. */
-  ready(): void
+  /** Connected for the first time; the service has everything up to `ackedSeq`. */
+  ready(ackedSeq: number): void
+  /** Each time that it is connected. */
+  connected(): void
+  /** Connected, disconnected, or something was acknowledged. */
+  progressed(): void
   input(bytes: Buffer): void
-  message(message: Extract<ToRunner, { type: 'resize' | 'command' }>): void
+  message(message: Exclude<ToRunner, { type: 'welcome' | 'ack' }>): void
   /** Not let in any more for as long as that can be borne. It is tried on until `giveUp`. */
   refusedForGood(reason: string): void
 }
@@ -40,30 +46,48 @@ export class RunnerLink {
   readonly #client: Client
   readonly #sessionId: string
   readonly #spool: Spool
+  readonly #reader: SpoolReader
   readonly #events: LinkEvents
   readonly #refusedGraceMs: number
+  readonly #recovery: boolean
   readonly #end = Promise.withResolvers<LinkEnd>()
   readonly #inFlight: { readonly seq: number; readonly bytes: number }[] = []
+  /** What there was to tell while the service was away. */
+  readonly #untold: FromRunner[] = []
   #inFlightBytes = 0
   #socket: WebSocket | null = null
-  #newestSeq = 0
+  #newestSeq: number
   #sentSeq = 0
   #welcomed = false
   #refusal: { readonly reason: string; readonly sinceMs: number; readonly isForGood: boolean } | null = null
   #isOver = false
 
-  /** @param refusedGraceMs how long a session that was let in before goes on without being let in */
+  /** @param refusedGraceMs how long a session that was let in before goes on without being let in
+   *  @param newestSeq newest chunk of a spool that is there already
+   *  @param recovery whether its program does not run any more */
   constructor(
     client: Client,
     sessionId: string,
     spool: Spool,
-    { refusedGraceMs, ...events }: LinkEvents & { readonly refusedGraceMs: number },
+    {
+      refusedGraceMs,
+      newestSeq = 0,
+      recovery = false,
+      ...events
+    }: LinkEvents & {
+      readonly refusedGraceMs: number
+      readonly newestSeq?: number
+      readonly recovery?: boolean
+    },
   ) {
+    this.#newestSeq = newestSeq
     this.#client = client
     this.#sessionId = sessionId
     this.#spool = spool
+    this.#reader = spool.reader()
     this.#events = events
     this.#refusedGraceMs = refusedGraceMs
+    this.#recovery = recovery
   }
 
   /** Keeps the connection up, to the end of the session. */
@@ -75,6 +99,16 @@ export class RunnerLink {
   /** The program has ended, and who is not let in now has nothing to wait for. */
   giveUpIfRefused(): void {
     if (this.#refusal?.isForGood) this.#finish({ kind: 'refused', reason: this.#refusal.reason })
+  }
+
+  /** Whether the service is here and takes chunks. */
+  get isConnected(): boolean {
+    return this.#socket !== null
+  }
+
+  /** It is not waited for any longer. */
+  giveUp(): void {
+    this.#finish({ kind: 'away', reason: 'the service does not answer, or takes nothing' })
   }
 
   async #keepUp(): Promise<void> {
@@ -130,8 +164,10 @@ export class RunnerLink {
     this.#transmit(this.#socket, seq, frame)
   }
 
+  /** While the service is away it is kept, and told when it is back. */
   tell(message: FromRunner): void {
-    this.#socket?.send(JSON.stringify(message))
+    if (this.#socket === null) this.#untold.push(message)
+    else this.#socket.send(JSON.stringify(message))
   }
 
   async #connectOnce(): Promise<Attempt> {
@@ -158,7 +194,9 @@ export class RunnerLink {
   }
 
   async #connect(): Promise<Attempt> {
-    const socket = await this.#client.openStream(`/v1/sessions/${this.#sessionId}/runner`, runnerProtocol)
+    const socket = await this.#client.openStream(`/v1/sessions/${this.#sessionId}/runner`, runnerProtocol, {
+      recovery: this.#recovery ? 'true' : undefined,
+    })
     return new Promise((resolve) => {
       socket.on('message', (data, isBinary) => {
         const bytes = data as Buffer
@@ -168,6 +206,7 @@ export class RunnerLink {
       })
       socket.on('close', (code, reason) => {
         this.#socket = null
+        this.#events.progressed()
         resolve(attemptOf(code, reason.toString('utf8')))
       })
       socket.resume()
@@ -183,10 +222,13 @@ export class RunnerLink {
         this.#inFlightBytes = 0
         this.#sentSeq = message.ackedSeq
         this.#spool.acknowledge(message.ackedSeq)
+        this.#events.connected()
+        for (const untold of this.#untold.splice(0)) this.tell(untold)
         this.#pump()
+        this.#events.progressed()
         if (!this.#welcomed) {
           this.#welcomed = true
-          this.#events.ready()
+          this.#events.ready(message.ackedSeq)
         }
         return
       case 'ack':
@@ -195,22 +237,38 @@ export class RunnerLink {
         }
         this.#spool.acknowledge(message.seq)
         this.#pump()
+        this.#events.progressed()
         return
       default:
         this.#events.message(message)
     }
   }
 
+  /** What is not recorded: lost where the service is away. */
+  sendNow(frame: Uint8Array): void {
+    this.#socket?.send(frame)
+  }
+
   /** Sends from the spool what the window allows. */
   #pump(): void {
     while (this.#socket !== null && this.#sentSeq < this.#newestSeq && this.#inFlightBytes <= windowBytes) {
       const seq = this.#sentSeq + 1
-      const frame = this.#spool.read(seq)
-      if (frame === null) {
-        this.#finish({ kind: 'failed', reason: `the spool has lost chunk ${seq}` })
+      const frame = this.#readSpool(seq)
+      if (typeof frame === 'string') {
+        this.#finish({ kind: 'failed', reason: frame })
         return
       }
       this.#transmit(this.#socket, seq, frame)
+    }
+  }
+
+  /** The frame, or why it is not there. */
+  #readSpool(seq: number): Buffer | string {
+    try {
+      return this.#reader.read(seq) ?? `the spool has lost chunk ${seq}`
+    } catch (error) {
+      if (error instanceof SpoolError) return error.message
+      throw error
     }
   }
 

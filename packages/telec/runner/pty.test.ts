@@ -64,3 +64,42 @@ test('what is written is typed in, and the size is the one that was set', async 
   })
   assert.match(output.toString(), /got hello\r\n50 132\r\n$/)
 })
+
+test('a terminal that is not read holds its program, and reading goes on where it was', async () => {
+  let paused = 0
+  const { output } = await runShell('seq 1 100000', (pty) => {
+    if (paused >= 5) return
+    paused += 1
+    pty.pause()
+    setTimeout(() => pty.resume(), 20)
+  })
+  assert.equal(output.toString(), Array.from({ length: 100_000 }, (_, index) => `${index + 1}\r\n`).join(''))
+})
+
+test('a terminal that is not read is read to the end when its program ends', async () => {
+  const { output, exit } = await runShell('echo one; sleep 0.1; seq 1 100; exit 3', (pty) => pty.pause())
+  assert.match(output.toString(), /^one\r\n1\r\n[\s\S]*\n100\r\n$/)
+  assert.deepEqual(exit, { kind: 'exited', code: 3 })
+})
+
+test('a descendant that goes on writing does not hold up the end', async () => {
+  const { exit } = await runShell('trap "" HUP; yes & sleep 0.2; exit 3')
+  assert.deepEqual(exit, { kind: 'exited', code: 3 })
+})
+
+test('a terminal can be as small and as large as any', async () => {
+  const sizes = [
+    { cols: 1, rows: 1 },
+    { cols: 10_000, rows: 10_000 },
+  ]
+  const { output } = await runShell(
+    'stty -echo; for i in 1 2; do echo next; read line; stty size; done',
+    (pty, seen) => {
+      if (!seen().endsWith('next\r\n')) return
+      const size = sizes.shift()
+      if (size !== undefined) pty.resize(size)
+      pty.write(Buffer.from('\n'))
+    },
+  )
+  assert.equal(output.toString(), 'next\r\n1 1\r\nnext\r\n10000 10000\r\n')
+})

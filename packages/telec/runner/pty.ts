@@ -2,7 +2,7 @@
 // is delivered before its end is. The native half is node-pty's; its JavaScript half is passed over, because that closes the
 // terminal 200 ms after the exit whether or not everything has been read (docs/decisions/0004).
 
-import { readSync } from 'node:fs'
+import { readSync, writeSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { constants } from 'node:os'
 import { ReadStream } from 'node:tty'
@@ -28,11 +28,18 @@ type NativePty = {
 const require = createRequire(import.meta.url)
 const keepIds = -1
 const readBytes = 64 * 1024
+/** More than the kernel holds of a terminal's output (tty_buffer.c: 640 KiB). */
+const maxDrainBytes = 1024 * 1024
 
 export type Pty = {
   readonly pid: number
-  write(bytes: Uint8Array): void
+  /** Returns how many of the bytes the terminal has taken: 0 where its program does not read and it takes none now, null where it
+   *  is gone. */
+  write(bytes: Uint8Array): number | null
   resize(size: TerminalSize): void
+  /** Reads nothing until `resume`: the program waits when the kernel's buffer is full. Its end is noticed all the same. */
+  pause(): void
+  resume(): void
 }
 
 export type PtyEvents = {
@@ -99,18 +106,31 @@ export function spawnPty(program: PtyProgram, events: PtyEvents): Pty {
 
   return {
     pid: terminal.pid,
-    write: (bytes) => {
-      if (!closed && !ended) stream.write(bytes)
-    },
+    write: (bytes) => (closed || ended ? null : writeSome(terminal.fd, bytes)),
     resize: (size) => {
       if (!closed && !ended) native.resize(terminal.fd, size.cols, size.rows)
     },
+    pause: () => stream.pause(),
+    resume: () => stream.resume(),
   }
 }
 
-/** The terminal is non-blocking, and read(2) on it flushes what the kernel has queued before it says EAGAIN. */
+/** Without a queue of our own: what is not taken stays its sender's, who can think better of it. */
+function writeSome(fd: number, bytes: Uint8Array): number | null {
+  try {
+    return writeSync(fd, bytes)
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : null
+    if (code === 'EAGAIN') return 0
+    if (code === 'EIO' || code === 'EBADF') return null
+    throw error
+  }
+}
+
+/** The terminal is non-blocking, and read(2) on it flushes what the kernel has queued before it says EAGAIN. A descendant that
+ *  goes on writing would have it read forever. */
 function drain(fd: number, buffer: Buffer, events: PtyEvents): void {
-  for (;;) {
+  for (let drained = 0; drained < maxDrainBytes; ) {
     let length = 0
     try {
       length = readSync(fd, buffer)
@@ -120,6 +140,7 @@ function drain(fd: number, buffer: Buffer, events: PtyEvents): void {
       throw error
     }
     if (length === 0) return
+    drained += length
     events.output(buffer.subarray(0, length))
   }
 }

@@ -4,12 +4,26 @@
 
 import { join } from 'node:path'
 import { Client } from '@teleclaude/client/client.ts'
-import type { SessionExit, TerminalSize } from '@teleclaude/core/session.ts'
+import type { ToRunner } from '@teleclaude/core/link.ts'
+import type { Driver, SessionExit, TerminalSize } from '@teleclaude/core/session.ts'
 import { neutralise } from '@teleclaude/core/terminal-text.ts'
-import { type ChunkKind, encodeChunk, encodeResize, maxChunkBytes } from '@teleclaude/core/transcript.ts'
+import {
+  type ChunkKind,
+  encodeChunk,
+  encodeResize,
+  encodeSnapshotPart,
+  maxChunkBytes,
+  maxSnapshotBytes,
+} from '@teleclaude/core/transcript.ts'
+import { identify, type Machine, type ProcessIdentity, thisMachine } from '../recovery/process-identity.ts'
+import { removeSpool } from '../recovery/remove-spool.ts'
+import { writeSessionFile } from '../recovery/session-file.ts'
+import { Commands } from './commands.ts'
 import { RunnerLink } from './link.ts'
 import { type Pty, spawnPty } from './pty.ts'
+import { ScreenFeed, type Snapshot } from './screen-feed.ts'
 import { Spool, SpoolError } from './spool.ts'
+import { TerminalInput } from './terminal-input.ts'
 
 export type RunnerTask = {
   readonly sessionId: string
@@ -21,77 +35,251 @@ export type RunnerTask = {
   readonly size: TerminalSize
   /** How long the program goes on, recorded on this disk alone, when the service does not let its owner in any more. */
   readonly refusedGraceMs: number
+  readonly limits?: SpoolLimits
+}
+
+export type SpoolLimits = {
+  /** All that is kept while the service is away. */
+  readonly maxBytes: number
+  /** While the service is here and more than this is on the disk, the program is read only as fast as the service takes. Has to be
+   *  more than a segment of the spool, which only goes as a whole. */
+  readonly paceAboveBytes: number
 }
 
 /** Output gathers for this long once there is a lot of it; the first byte after a pause goes at once. */
 const gatherMs = 8
 /** How long a program that was asked to stop has before it is killed. */
 const stopGraceMs = 5_000
-const maxSpoolBytes = 1024 * 1024 * 1024
+const defaultLimits: SpoolLimits = { maxBytes: 1024 * 1024 * 1024, paceAboveBytes: 256 * 1024 * 1024 }
 
 /** Resolves when the session has ended and all of it is recorded.
- *  `started` is called once with null when the program runs, or with the reason why it never will. */
-export async function runSession(task: RunnerTask, started: (failure: string | null) => void): Promise<void> {
-  const runner = new Runner(task, started)
-  await runner.run()
+ *  `started` is called once with null when the program runs, or with the reason why it never will. `stop` asks the program to end. */
+export async function runSession(
+  task: RunnerTask,
+  started: (failure: string | null) => void,
+  stop: AbortSignal,
+): Promise<void> {
+  try {
+    const runner = new Runner(task, started)
+    stop.addEventListener('abort', () => runner.stop())
+    await runner.run()
+  } catch (error) {
+    if (!(error instanceof SpoolError)) throw error
+    started(error.message)
+  }
 }
 
 class Runner {
   readonly #task: RunnerTask
   readonly #started: (failure: string | null) => void
+  readonly #limits: SpoolLimits
+  readonly #machine: Machine
+  readonly #self: ProcessIdentity
   readonly #spool: Spool
   readonly #link: RunnerLink
+  readonly #commands: Commands
+  readonly #screen: ScreenFeed
+  /** What is left of the snapshot that is being sent; null where none is. */
+  #snapshot: Snapshot | null = null
+  #snapshotsAsked = 0
+  /** Whether the program wants somebody to look, and nobody has typed since. */
+  #wantsAttention = false
   readonly #gathered = Buffer.allocUnsafe(maxChunkBytes)
   #gatheredBytes = 0
   #gatheredAtUs = 0
   #cancelFlush: (() => void) | null = null
   #lastFlushMs = 0
   #pty: Pty | null = null
+  #size: TerminalSize
+  #input: TerminalInput | null = null
+  #isPaced = false
   #startNs = 0n
   #seq = 0
   #recording = true
+  /** The newest that is recorded, as it is recorded. */
+  #driver = 'null'
 
+  /** @throws SpoolError where nothing could be recorded */
   constructor(task: RunnerTask, started: (failure: string | null) => void) {
     this.#task = task
+    this.#size = task.size
     this.#started = started
-    this.#spool = new Spool(join(task.spoolDirectory, task.sessionId), maxSpoolBytes)
+    this.#limits = task.limits ?? defaultLimits
+    this.#spool = Spool.create(join(task.spoolDirectory, task.sessionId), this.#limits.maxBytes)
+    try {
+      const machine = thisMachine()
+      const self = identify(process.pid)
+      if (machine === null || self === null) {
+        throw new SpoolError(
+          'cannot tell who takes over from whom: the system says nothing of processes; is /proc there?',
+        )
+      }
+      this.#machine = machine
+      this.#self = self
+      this.#describe(null)
+    } catch (error) {
+      removeSpool(this.#spool.directory)
+      throw error
+    }
+    const reader = this.#spool.reader()
+    this.#screen = new ScreenFeed({
+      size: task.size,
+      read: (seq) => reader.read(seq),
+      release: (seq) => {
+        this.#spool.release(seq)
+        this.#pace()
+      },
+      events: {
+        reply: (bytes) => this.#reply(bytes),
+        attention: () => this.#askForAttention(),
+        title: () => undefined,
+      },
+      failed: (error) => this.#log(`has no screen any more: ${error instanceof Error ? error.message : error}`),
+    })
+    this.#commands = new Commands({
+      input: () => this.#input,
+      bracketedPaste: () => this.#screen.bracketedPaste,
+      stop: (force) => this.#stop(force),
+      finished: (number, reason) => this.#link.tell({ type: 'command-finished', number, reason }),
+    })
     this.#link = new RunnerLink(new Client(task.socketPath), task.sessionId, this.#spool, {
       refusedGraceMs: task.refusedGraceMs,
       ready: () => this.#start(),
-      input: (bytes) => this.#pty?.write(bytes),
-      message: (message) => {
-        if (message.type === 'resize') this.#resize({ cols: message.cols, rows: message.rows })
-        else this.#stop(message.number, message.force)
+      connected: () => this.#link.tell({ type: 'terminal', ...this.#size }),
+      progressed: () => this.#pace(),
+      input: (bytes) => {
+        this.#input?.type(bytes)
+        this.#noteTyping()
       },
+      message: (message) => this.#receive(message),
       refusedForGood: (reason) => this.#stopRefused(reason),
     })
   }
 
   async run(): Promise<void> {
     const end = await this.#link.run()
-    if (end.kind === 'refused') {
-      this.#log(`given up: ${end.reason}; what the service does not have of it stays in ${this.#spool.directory}`)
-      return
+    this.#screen.stop()
+    switch (end.kind) {
+      case 'complete':
+        this.#removeSpool()
+        return
+      case 'failed':
+        this.#fail(end.reason)
+        // Before the first chunk there is nothing that anybody could miss.
+        if (this.#seq === 0) this.#removeSpool()
+        else this.#log(`what the service does not have of it stays in ${this.#spool.directory}`)
+        return
+      case 'refused':
+      case 'away':
+        this.#log(`given up: ${end.reason}; what the service does not have of it stays in ${this.#spool.directory}`)
     }
-    if (end.kind === 'failed') this.#fail(end.reason)
-    this.#spool.remove()
+  }
+
+  /** As when its terminal is closed. */
+  stop(): void {
+    this.#hangUp()
   }
 
   #start(): void {
     this.#startNs = process.hrtime.bigint()
     try {
-      this.#pty = spawnPty(
+      const pty = spawnPty(
         { ...this.#task, env: sessionEnvironment(this.#task.sessionId) },
         {
           output: (bytes) => this.#gather(bytes),
           exited: (exit) => this.#exited(exit),
         },
       )
+      this.#pty = pty
+      this.#input = new TerminalInput((bytes) => pty.write(bytes))
+      this.#describe(identify(pty.pid))
       this.#started(null)
     } catch (error) {
+      if (error instanceof SpoolError) this.#abort(error.message)
       this.#started(error instanceof Error ? error.message : String(error))
-      this.#exited({ kind: 'exited', code: 126 })
+      if (this.#pty === null) this.#exited({ kind: 'exited', code: 126 })
     }
+  }
+
+  /** Says on the disk who we are, for whoever has to take over.
+   *  @throws SpoolError where nobody could */
+  #describe(program: ProcessIdentity | null): void {
+    const { sessionId, socketPath } = this.#task
+    try {
+      writeSessionFile(this.#spool.directory, {
+        sessionId,
+        socketPath,
+        machine: this.#machine,
+        runner: this.#self,
+        program,
+      })
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error)
+      throw new SpoolError(`cannot write to the spool ${this.#spool.directory}: ${why}`, { cause: error })
+    }
+  }
+
+  #removeSpool(): void {
+    this.#spool.close()
+    removeSpool(this.#spool.directory)
+  }
+
+  #receive(message: Exclude<ToRunner, { type: 'welcome' | 'ack' }>): void {
+    switch (message.type) {
+      case 'resize':
+        this.#resize({ cols: message.cols, rows: message.rows })
+        return
+      case 'driver':
+        this.#recordDriver(message.driver)
+        return
+      case 'command':
+        if (message.request.kind === 'send') this.#noteTyping()
+        this.#commands.add(message.number, message.request)
+        return
+      case 'snapshot':
+        this.#beginSnapshot().catch((error: unknown) => this.#log(`cannot show its screen: ${error}`))
+        return
+      case 'snapshot-more':
+        this.#sendSnapshotPart()
+    }
+  }
+
+  async #beginSnapshot(): Promise<void> {
+    this.#snapshotsAsked += 1
+    const asked = this.#snapshotsAsked
+    this.#snapshot = null
+    this.#flush()
+    const snapshot = await this.#screen.snapshot()
+    // Asked for anew meanwhile, over another connection.
+    if (snapshot === null || asked !== this.#snapshotsAsked) return
+    if (snapshot.bytes.length > maxSnapshotBytes) throw new Error(`it takes ${snapshot.bytes.length} bytes`)
+    this.#snapshot = snapshot
+    this.#sendSnapshotPart()
+  }
+
+  #sendSnapshotPart(): void {
+    if (this.#snapshot === null) return
+    const { seq, bytes } = this.#snapshot
+    const isLast = bytes.length <= maxChunkBytes
+    this.#link.sendNow(encodeSnapshotPart({ seq, isLast, bytes: bytes.subarray(0, maxChunkBytes) }))
+    this.#snapshot = isLast ? null : { seq, bytes: bytes.subarray(maxChunkBytes) }
+  }
+
+  /** Where somebody drives, their terminal answers. What is not asked just now, a program may take for something else. */
+  #reply(bytes: Buffer): void {
+    if (this.#driver === 'null' && this.#screen.isCurrent) this.#input?.type(bytes)
+  }
+
+  #askForAttention(): void {
+    if (this.#wantsAttention) return
+    this.#wantsAttention = true
+    this.#link.tell({ type: 'agent', state: 'waiting' })
+  }
+
+  #noteTyping(): void {
+    if (!this.#wantsAttention) return
+    this.#wantsAttention = false
+    this.#link.tell({ type: 'agent', state: 'unknown' })
   }
 
   #offsetUs(): number {
@@ -147,6 +335,18 @@ class Runner {
     }
     this.#seq = seq
     this.#link.send(seq, frame)
+    this.#screen.recorded(seq, frame.length)
+    this.#pace()
+  }
+
+  /** A program that says more than the service can take for long would fill the spool, and be killed for it. While the service is
+   *  away it goes on to the limit: nobody knows how long that will be. */
+  #pace(): void {
+    const isOver = this.#link.isConnected && this.#spool.bytes > this.#limits.paceAboveBytes
+    if (isOver === this.#isPaced) return
+    this.#isPaced = isOver
+    if (isOver) this.#pty?.pause()
+    else this.#pty?.resume()
   }
 
   /** For what has to be said when the spool takes nothing more: it is short, and kept in memory. */
@@ -155,18 +355,30 @@ class Runner {
     const frame = encodeChunk({ seq: this.#seq, kind, offsetUs: this.#offsetUs(), bytes })
     this.#spool.keepInMemory(this.#seq, frame)
     this.#link.send(this.#seq, frame)
+    this.#screen.recorded(this.#seq, frame.length)
   }
 
   #resize(size: TerminalSize): void {
-    if (this.#pty === null) return
+    if (this.#pty === null || (size.cols === this.#size.cols && size.rows === this.#size.rows)) return
+    this.#size = size
     this.#flush()
     this.#pty.resize(size)
     this.#record('resize', this.#offsetUs(), encodeResize(size))
   }
 
+  /** The service tells again after each break. Nothing follows the exit. */
+  #recordDriver(driver: Driver | null): void {
+    const text = JSON.stringify(driver)
+    if (this.#pty === null || text === this.#driver) return
+    this.#driver = text
+    this.#flush()
+    this.#record('driver', this.#offsetUs(), Buffer.from(text))
+  }
+
   #exited(exit: SessionExit): void {
     // From here on its process number may be another's.
     this.#pty = null
+    this.#input = null
     this.#flush()
     const bytes = Buffer.from(JSON.stringify(exit))
     this.#record('exit', this.#offsetUs(), bytes)
@@ -174,10 +386,9 @@ class Runner {
     this.#link.giveUpIfRefused()
   }
 
-  #stop(number: number, force: boolean): void {
+  #stop(force: boolean): void {
     if (force) this.#signal('SIGKILL')
     else this.#hangUp()
-    this.#link.tell({ type: 'command-finished', number, reason: null })
   }
 
   /** What a terminal does to its programs when its window is closed; then what no program can ignore. */

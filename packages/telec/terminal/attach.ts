@@ -4,38 +4,27 @@
 
 import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
-import { AnswerError, type Client, ConnectionError } from '@teleclaude/client/client.ts'
+import { AnswerError, type Client } from '@teleclaude/client/client.ts'
 import type { SessionView } from '@teleclaude/core/api.ts'
 import type { FromViewer, ToViewer } from '@teleclaude/core/link.ts'
 import { closeCodes, viewerProtocol } from '@teleclaude/core/protocol.ts'
 import { neutralise } from '@teleclaude/core/terminal-text.ts'
-import { decodeChunk, encodeInput } from '@teleclaude/core/transcript.ts'
 import type { WebSocket } from 'ws'
 import { exitCodes, Failure } from '../failure.ts'
-import { type DetachKey, readTyped } from './detach-key.ts'
-import { LeftOn } from './left-on.ts'
+import { isAway, isBusy, patienceMs, retryMs } from '../patience.ts'
+import type { DetachKey } from './detach-key.ts'
+import { Display } from './display.ts'
+import { type Keyboard, openKeyboard } from './keyboard.ts'
+import { describeChange, describeCut, describeSeat, type Wheel } from './wheel.ts'
 
-/** How long the service may be away before the terminal lets go of a session that goes on without it: a database that is restarted
- *  or upgraded takes its time. */
-const patienceMs = 60_000
-const retryMs = 200
-/** Ends a line's input, as Ctrl-D does on a terminal (termios(3), VEOF). */
-const endOfInput = Buffer.from([4])
-/** Interrupts, as Ctrl-C does on a terminal (termios(3), VINTR). */
-const interrupt = Buffer.from([3])
-const inputSlice = 16 * 1024
-const maxUnsentInput = 256 * 1024
-/** The first of the detach keys alone is the session's after this. */
-const secondKeyMs = 1_000
 /** How long a service has to take what was typed before the detach keys, and to say goodbye. */
 const partingMs = 1_000
 
-type Keyboard = {
-  /** Aborts when the detach key is typed. */
-  readonly letGo: AbortSignal
-  connect(socket: WebSocket): void
-  disconnect(): void
-  close(): void
+export type Joining = {
+  /** `start`: everything from the first byte on. `screen`: the screen as it is. */
+  readonly from: 'start' | 'screen'
+  /** As the API's `drive`. */
+  readonly drive: 'true' | 'take' | 'false'
 }
 
 /** Resolves with the session once it has ended (or is lost) and all of it was shown, or when the detach key was typed.
@@ -44,56 +33,49 @@ export async function attachTerminal(
   client: Client,
   sessionId: string,
   detachKey: DetachKey,
+  joining: Joining = { from: 'start', drive: 'true' },
 ): Promise<SessionView | 'detached'> {
-  const keyboard = openKeyboard(detachKey)
-  const screen = process.stdout.isTTY ? new LeftOn() : null
+  const visit = new Visit(detachKey, joining)
+  const { letGo } = visit.keyboard
   let goesOn = true
-  let wasIn = false
-  let seenSeq = 0
   let awaySinceMs: number | null = null
   try {
     for (;;) {
       try {
-        const query = { drive: 'true', afterSeq: seenSeq }
-        const socket = await client.openStream(`/v1/sessions/${sessionId}/attach`, viewerProtocol, query)
+        const socket = await client.openStream(`/v1/sessions/${sessionId}/attach`, viewerProtocol, visit.query())
         awaySinceMs = null
-        wasIn = true
-        const shown = await show(socket, keyboard, screen, (seq) => {
-          seenSeq = seq
-        })
+        const shown = await visit.stay(socket)
         goesOn = shown === null
         if (shown !== null) return shown
       } catch (error) {
-        if (wasIn && isRefusal(error)) throw shownOut(error.message)
-        if (!isAway(error) && !(wasIn && isBusy(error))) throw error
+        if (visit.wasIn && isRefusal(error)) throw shownOut(error.message)
+        if (!isAway(error) && !(visit.wasIn && isBusy(error))) throw error
       }
-      if (keyboard.letGo.aborted) return 'detached'
+      if (letGo.aborted) return 'detached'
       awaySinceMs ??= performance.now()
       if (performance.now() - awaySinceMs > patienceMs) {
-        const next = `The session goes on: \`telec show ${sessionId}\` finds it once the service is back.`
+        const next = `The session goes on: \`telec attach ${sessionId}\` finds it once the service is back.`
         throw new Failure(exitCodes.unavailable, `cannot show the session any more: the service is away\n${next}`)
       }
       await delay(retryMs)
     }
   } finally {
-    keyboard.close()
-    if (goesOn && seenSeq > 0 && screen !== null) process.stdout.write(screen.leave())
+    visit.keyboard.close()
+    visit.display.close()
+    // A program that ends leaves its terminal as it wants to, as it does without telec. Of one that was joined by its screen
+    // more is switched on here than it ever said here.
+    if (goesOn || joining.from === 'screen') visit.display.leave()
   }
-}
-
-/** The service, or the database that it needs. */
-function isAway(error: unknown): boolean {
-  return error instanceof ConnectionError || (error instanceof AnswerError && error.problem.code === 'unavailable')
-}
-
-/** A service that has come back has everybody come back to it at once; and who was stopped in the middle of asking is too slow. */
-function isBusy(error: unknown): boolean {
-  return error instanceof AnswerError && ['too-many-requests', 'too-slow'].includes(error.problem.code)
 }
 
 /** To who was in before, `not-found` says that the session is not theirs any more. */
 function isRefusal(error: unknown): error is AnswerError {
   return error instanceof AnswerError && ['not-permitted', 'not-found'].includes(error.problem.code)
+}
+
+/** To who has let go of a session. */
+export function describeDetached(id: string): string {
+  return `Detached from ${id}: the session goes on.\nBack to it: telec attach ${id}\nEnd it: telec stop ${id}\n`
 }
 
 function shownOut(reason: string): Failure {
@@ -102,132 +84,124 @@ function shownOut(reason: string): Failure {
   return new Failure(exitCodes.notPermitted, `cannot show the session any more: ${neutralise(reason)}\n${next}`)
 }
 
-/** One connection's life: the session at its end, or null where the connection broke before, or was let go of.
- *  @throws Failure where the service closed it because the caller may not any more */
-async function show(
-  socket: WebSocket,
-  keyboard: Keyboard,
-  screen: LeftOn | null,
-  saw: (seq: number) => void,
-): Promise<SessionView | null> {
-  let ended: SessionView | null = null
-  // The service's goodbye is waited for, so that it has what was typed before; what it shows is not.
-  const part = (): void => {
-    socket.resume()
-    socket.close()
-    setTimeout(() => socket.terminate(), partingMs).unref()
+/** One terminal's time with one session, over as many connections as it takes. */
+class Visit {
+  readonly keyboard: Keyboard
+  readonly display: Display
+  readonly #detachKey: DetachKey
+  readonly #joining: Joining
+  #socket: WebSocket | null = null
+  #session: SessionView | null = null
+  /** Null before the first connection. */
+  #wheel: Wheel | null = null
+  /** The session had another size before it got ours: what it showed in that is drawn anew. */
+  #awaitsOurSize: boolean
+
+  constructor(detachKey: DetachKey, joining: Joining) {
+    this.#detachKey = detachKey
+    this.#joining = joining
+    this.#awaitsOurSize = joining.from === 'screen'
+    this.keyboard = openKeyboard(detachKey)
+    this.display = new Display(joining.from === 'start' ? 0 : null, () => this.#askAnew())
   }
-  if (keyboard.letGo.aborted) part()
-  keyboard.letGo.addEventListener('abort', part)
-  socket.on('message', (data, isBinary) => {
-    const bytes = data as Buffer
-    if (isBinary) {
-      const chunk = decodeChunk(bytes)
-      saw(chunk.seq)
-      if (chunk.kind !== 'output' || keyboard.letGo.aborted) return
-      screen?.watch(chunk.bytes)
-      if (process.stdout.write(chunk.bytes)) return
-      // A terminal that is slower than the session: stop reading, the service keeps the rest.
-      socket.pause()
-      process.stdout.once('drain', () => socket.resume())
-      return
-    }
-    const message = JSON.parse(bytes.toString('utf8')) as ToViewer
-    if (message.type === 'welcome') keyboard.connect(socket)
-    else ended = message.session
-  })
-  socket.resume()
-  const [code, reason] = (await once(socket, 'close')) as [number, Buffer]
-  keyboard.letGo.removeEventListener('abort', part)
-  keyboard.disconnect()
-  // Who has let go does not mind.
-  if (code === closeCodes.notPermitted && !keyboard.letGo.aborted) throw shownOut(reason.toString('utf8'))
-  return ended
-}
 
-/** What is typed here, or piped in, goes to whichever connection is up. */
-function openKeyboard(detachKey: DetachKey): Keyboard {
-  const { stdin, stdout } = process
-  const isTerminal = stdin.isTTY
-  let socket: WebSocket | null = null
-  let started = false
-  const letGo = new AbortController()
-  let held: Buffer = Buffer.alloc(0)
-  let secondKey: NodeJS.Timeout | undefined
-  const waiting: Buffer[] = []
+  get wasIn(): boolean {
+    return this.#wheel !== null
+  }
 
-  const send = (bytes: Buffer): void => {
-    if (socket === null) {
-      waiting.push(bytes)
-      return
+  /** Who drove goes on to drive. Who did not takes the wheel from nobody by coming back first. */
+  query(): Readonly<Record<string, string | number>> {
+    const drive = this.#wheel === null ? this.#joining.drive : String(this.#wheel.driving)
+    const show = process.stdout.isTTY ? 'screen' : 'record'
+    return { drive, show, afterSeq: this.display.seenSeq ?? 'end' }
+  }
+
+  /** One connection's life: the session at its end, or null where the connection broke before, or was let go of.
+   *  @throws Failure where the service closed it because the caller may not any more */
+  async stay(socket: WebSocket): Promise<SessionView | null> {
+    const { letGo } = this.keyboard
+    let ended: SessionView | null = null
+    // The service's goodbye is waited for, so that it has what was typed before; what it shows is not.
+    const part = (): void => {
+      socket.resume()
+      socket.close()
+      setTimeout(() => socket.terminate(), partingMs).unref()
     }
-    // A fast pipe waits for the session here, so that it does not fill memory.
-    socket.send(encodeInput(bytes), () => {
-      // What is typed after the detach key is for whoever reads the terminal next.
-      if (!letGo.signal.aborted) stdin.resume()
+    if (letGo.aborted) part()
+    letGo.addEventListener('abort', part)
+    const onResize = (): void => {
+      if (this.#wheel?.driving === false) this.display.repaint()
+    }
+    process.stdout.on('resize', onResize)
+    socket.on('message', (data, isBinary) => {
+      const bytes = data as Buffer
+      if (!isBinary) {
+        const message = JSON.parse(bytes.toString('utf8')) as ToViewer
+        if (message.type === 'end') ended = message.session
+        else this.#hear(socket, message)
+      } else if (!letGo.aborted) this.#show(socket, bytes)
     })
-    if (socket.bufferedAmount > maxUnsentInput) stdin.pause()
+    socket.resume()
+    const [code, reason] = (await once(socket, 'close')) as [number, Buffer]
+    this.#socket = null
+    letGo.removeEventListener('abort', part)
+    process.stdout.off('resize', onResize)
+    this.keyboard.disconnect()
+    this.display.breakOff()
+    // Who has let go does not mind.
+    if (code === closeCodes.notPermitted && !letGo.aborted) throw shownOut(reason.toString('utf8'))
+    return ended
   }
-  const sendSize = (): void => {
-    const [cols, rows] = stdout.getWindowSize()
-    const message: FromViewer = { type: 'resize', cols, rows }
-    socket?.send(JSON.stringify(message))
+
+  #show(socket: WebSocket, bytes: Buffer): void {
+    const size = this.display.take(bytes)
+    if (size !== null) this.#resized()
+    if (!process.stdout.writableNeedDrain || socket.isPaused) return
+    // A terminal that is slower than the session: stop reading, the service does what it can.
+    socket.pause()
+    process.stdout.once('drain', () => socket.resume())
   }
-  const sendAll = (bytes: Buffer): void => {
-    for (let start = 0; start < bytes.length; start += inputSlice) send(bytes.subarray(start, start + inputSlice))
+
+  /** Whose terminal has the session's size needs nothing: programs draw anew, and terminals know how to wrap. */
+  #resized(): void {
+    if (this.#wheel?.driving === false || this.#awaitsOurSize) this.display.repaint()
+    this.#awaitsOurSize = false
   }
-  const onTyped = (bytes: Buffer): void => {
-    clearTimeout(secondKey)
-    const typed = readTyped(detachKey, held, bytes)
-    held = typed.held
-    sendAll(typed.send)
-    if (typed.detached) {
-      stdin.pause()
-      letGo.abort()
-    } else if (held.length > 0) {
-      secondKey = setTimeout(() => {
-        send(held)
-        held = Buffer.alloc(0)
-      }, secondKeyMs)
+
+  #hear(socket: WebSocket, message: Exclude<ToViewer, { type: 'end' }>): void {
+    const before = this.#wheel
+    if (message.type === 'welcome') {
+      this.#socket = socket
+      this.#session = message.session
+      this.keyboard.connect(socket, message.driving)
+      this.display.goOn()
+      if (before === null) this.#introduce(message, message.session)
+    } else {
+      // The first word of a connection is its welcome, which says the same.
+      if (this.#socket === null) return
+      this.keyboard.drive(message.driving)
     }
+    if (before?.driving === false && message.driving) this.#awaitsOurSize = true
+    this.#wheel = { driving: message.driving, driver: message.driver }
+    const change = before === null || this.#session === null ? null : describeChange(before, this.#wheel, this.#session)
+    if (change !== null) this.display.say(change)
   }
-  // What is piped in is no typing: any byte may be in it.
-  const onData = isTerminal ? onTyped : sendAll
-  // Where the keyboard is no terminal in raw mode, Ctrl-C comes as a signal: it is meant for the session.
-  const onInterrupt = (): void => send(interrupt)
-  const onEnd = (): void => {
-    if (!isTerminal) send(endOfInput)
+
+  /** Said before anything is shown, so that it stands in the scrollback; and once more where it can be seen, to who might wonder
+   *  why nothing happens when they type. */
+  #introduce(wheel: Wheel, session: SessionView): void {
+    if (wheel.driving) return
+    const seat = describeSeat(wheel, session, this.#detachKey)
+    process.stderr.write(`${seat.whole}\n`)
+    if (!process.stdout.isTTY) return
+    const [cols, rows] = process.stdout.getWindowSize()
+    const cut = describeCut({ cols, rows }, session.terminal)
+    if (cut !== null) process.stderr.write(`${cut}\n`)
+    if (this.#joining.from === 'screen' && this.#joining.drive === 'true') this.display.say(seat.short)
   }
-  return {
-    letGo: letGo.signal,
-    connect(connected) {
-      if (letGo.signal.aborted) return
-      socket = connected
-      for (const bytes of waiting.splice(0)) send(bytes)
-      if (stdout.isTTY) sendSize()
-      stdin.resume()
-      if (started) return
-      started = true
-      if (isTerminal) stdin.setRawMode(true)
-      stdin.on('data', onData)
-      stdin.on('end', onEnd)
-      process.on('SIGINT', onInterrupt)
-      if (stdout.isTTY) stdout.on('resize', sendSize)
-    },
-    disconnect() {
-      socket = null
-      // A terminal can be let go of while the service is away.
-      if (!isTerminal) stdin.pause()
-    },
-    close() {
-      socket = null
-      clearTimeout(secondKey)
-      if (started && isTerminal) stdin.setRawMode(false)
-      stdin.off('data', onData)
-      stdin.off('end', onEnd)
-      process.off('SIGINT', onInterrupt)
-      stdin.destroy()
-      stdout.off('resize', sendSize)
-    },
+
+  #askAnew(): void {
+    const message: FromViewer = { type: 'snapshot' }
+    this.#socket?.send(JSON.stringify(message))
   }
 }

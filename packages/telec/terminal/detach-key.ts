@@ -3,8 +3,12 @@
 // Agents ask for keys in other forms than a byte, and then a terminal that can sends those:
 // https://sw.kovidgoyal.net/kitty/keyboard-protocol/, and modifyOtherKeys of xterm. They count where they come in one piece.
 
-/** One step through what is typed: one of the keys, that of any key being let up, or a byte. */
-export type DetachKey = { readonly step: RegExp }
+export type DetachKey = {
+  /** One step through what is typed: one of the keys, that of any key being let up, or a byte. */
+  readonly step: RegExp
+  /** For people to read. */
+  readonly written: string
+}
 
 /** `written` is of the form that preferences allow: `ctrl-\ d`. */
 export function parseDetachKey(written: string): DetachKey {
@@ -23,7 +27,7 @@ export function parseDetachKey(written: string): DetachKey {
     up: [String.raw`${byte(0x1b)}\[\d+(?::\d*)*;\d+:3(?:;[\d:]*)?u`],
   }
   const groups = Object.entries(forms).map(([name, alternatives]) => `(?<${name}>${alternatives.join('|')})`)
-  return { step: new RegExp([...groups, String.raw`[\s\S]`].join('|'), 'g') }
+  return { step: new RegExp([...groups, String.raw`[\s\S]`].join('|'), 'g'), written: `C${written.slice(1)}` }
 }
 
 function byte(code: number): string {

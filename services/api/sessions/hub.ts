@@ -210,6 +210,9 @@ export class Hub {
         })
         return
       }
+      case 'terminal':
+        live.terminal = { cols: message.cols, rows: message.rows }
+        return
       case 'agent':
         await this.#noteTerminal(live.id, message.state)
     }

@@ -28,6 +28,8 @@ import type { Viewer } from './viewer.ts'
 const maxPendingBytes = 8 * 1024 * 1024
 /** Typed input that waits for a runner to read it. */
 const maxUnreadBytes = 1024 * 1024
+/** Typed input that waits for a runner to come back. */
+const maxTypedAheadBytes = 16 * 1024
 
 export type LiveSessionEvents = {
   recorded(live: LiveSession): void
@@ -59,6 +61,10 @@ export class LiveSession implements ChunkSource {
   #driver: Viewer | null = null
   #pendingBytes = 0
   #lastReceived = false
+  /** Typed while the runner is away. */
+  #typedAhead: Buffer = Buffer.alloc(0)
+  /** As its runner knows it; null where none has said so yet. */
+  terminal: TerminalSize | null = null
 
   constructor(id: Session['id'], lastSeq: number, recorder: Recorder, events: LiveSessionEvents) {
     this.id = id
@@ -80,6 +86,8 @@ export class LiveSession implements ChunkSource {
   setDriver(driver: Viewer | null): void {
     if (driver === this.#driver) return
     this.#driver = driver
+    // It would count as the next one's.
+    this.#typedAhead = Buffer.alloc(0)
     this.#tellDriver()
     for (const viewer of this.viewers) viewer.wheelMoved()
   }
@@ -104,6 +112,8 @@ export class LiveSession implements ChunkSource {
     runner.inflow.start()
     this.tellRunner({ type: 'welcome', ackedSeq: this.lastSeq - this.pending.length })
     this.#tellDriver()
+    if (this.#typedAhead.length > 0) this.typeIn(this.#typedAhead)
+    this.#typedAhead = Buffer.alloc(0)
     this.snapshots.runnerHere()
   }
 
@@ -116,6 +126,8 @@ export class LiveSession implements ChunkSource {
   /** What is typed faster than it is read is lost beyond some measure, as it is at a terminal (POSIX, 11.1.5). */
   typeIn(bytes: Uint8Array): void {
     if (this.#isRunnerReading()) this.#runner?.socket.send(encodeInput(bytes))
+    else if (!this.hasRunner && this.#typedAhead.length + bytes.length <= maxTypedAheadBytes)
+      this.#typedAhead = Buffer.concat([this.#typedAhead, bytes])
   }
 
   resize(size: TerminalSize): void {
@@ -124,7 +136,7 @@ export class LiveSession implements ChunkSource {
 
   /** Whoever is at both ends could fill the memory of everybody's service otherwise. */
   #isRunnerReading(): boolean {
-    return this.#runner !== null && this.#runner.socket.bufferedAmount <= maxUnreadBytes
+    return this.hasRunner && (this.#runner?.socket.bufferedAmount ?? 0) <= maxUnreadBytes
   }
 
   #tellDriver(): void {
@@ -156,6 +168,7 @@ export class LiveSession implements ChunkSource {
     if (chunk.seq !== this.lastSeq + 1) throw new FrameError(`chunk ${chunk.seq} follows ${this.lastSeq}`)
     if (this.#lastReceived) throw new FrameError('a chunk follows the last one')
     requireSense(chunk)
+    if (chunk.kind === 'resize') this.terminal = parseResize(chunk.bytes)
     if (isLastKind(chunk.kind)) this.#lastReceived = true
     this.lastSeq = chunk.seq
     this.pending.push(chunk)

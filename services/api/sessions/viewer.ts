@@ -77,7 +77,9 @@ export class Viewer implements SnapshotTaker {
   /** Shows the session until it ends or the connection does. */
   async start(session: Session): Promise<void> {
     this.#inflow.start()
-    this.#tell({ type: 'welcome', session: this.#options.view(session), ...this.#wheel() })
+    const view = this.#options.view(session)
+    const terminal = this.#live.terminal ?? view.terminal
+    this.#tell({ type: 'welcome', session: { ...view, terminal }, ...this.#wheel() })
     if (this.#options.afterSeq === null && this.#over === null) this.#awaitSnapshot()
     else await this.#catchUp()
   }

@@ -1,10 +1,10 @@
 // A transcript as an asciicast, versions 2 and 3 (https://docs.asciinema.org/manual/asciicast/v3/): one JSON document a line.
 
 import { constants } from 'node:os'
-import { sessionExitSchema } from '@teleclaude/core/api.ts'
+import { driverSchema, sessionExitSchema } from '@teleclaude/core/api.ts'
 import type { Session, SessionExit } from '@teleclaude/core/session.ts'
 import { neutralise } from '@teleclaude/core/terminal-text.ts'
-import { parseResize, type TranscriptChunk } from '@teleclaude/core/transcript.ts'
+import { parseGap, parseResize, type TranscriptChunk } from '@teleclaude/core/transcript.ts'
 
 /** Yields the lines, each with its newline. Output is decoded as UTF-8 across chunks, with U+FFFD for what is none.
  *  The header names the command, which is content: only for who may read the transcript. */
@@ -16,7 +16,7 @@ export async function* writeCast(
   yield `${toJson(header(session, version))}\n`
 
   let lastUs = 0
-  const event = (offsetUs: number, code: 'o' | 'r' | 'x', data: string): string => {
+  const event = (offsetUs: number, code: 'o' | 'r' | 'm' | 'x', data: string): string => {
     // Offsets come from the owner's runner: whatever it says, time does not run backwards here.
     const atUs = Math.max(offsetUs, lastUs)
     // Version 3 counts from the event before: whole microseconds, written out in full, so that no error adds up.
@@ -27,16 +27,28 @@ export async function* writeCast(
 
   const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
   for await (const { kind, offsetUs, bytes } of chunks) {
-    if (kind === 'output') {
-      const text = decoder.decode(bytes, { stream: true })
-      if (text !== '') yield event(offsetUs, 'o', text)
-    } else if (kind === 'resize') {
-      const { cols, rows } = parseResize(bytes)
-      yield event(offsetUs, 'r', `${cols}x${rows}`)
-    } else {
-      const rest = decoder.decode()
-      if (rest !== '') yield event(offsetUs, 'o', rest)
-      if (version === 3) yield event(offsetUs, 'x', String(exitStatus(bytes)))
+    switch (kind) {
+      case 'output': {
+        const text = decoder.decode(bytes, { stream: true })
+        if (text !== '') yield event(offsetUs, 'o', text)
+        break
+      }
+      case 'resize': {
+        const { cols, rows } = parseResize(bytes)
+        yield event(offsetUs, 'r', `${cols}x${rows}`)
+        break
+      }
+      case 'driver':
+        yield event(offsetUs, 'm', describeDriver(bytes))
+        break
+      case 'gap':
+        yield event(offsetUs, 'm', `Output may be missing from here: ${parseGap(bytes).reason}`)
+        break
+      case 'exit': {
+        const rest = decoder.decode()
+        if (rest !== '') yield event(offsetUs, 'o', rest)
+        if (version === 3) yield event(offsetUs, 'x', String(exitStatus(bytes)))
+      }
     }
   }
   const rest = decoder.decode()
@@ -58,6 +70,12 @@ function header(session: Session, version: 2 | 3): object {
 
 function quoteForShell(argument: string): string {
   return /^[\w@%+=:,./-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", "'\\''")}'`
+}
+
+/** Whose typed input follows. */
+function describeDriver(bytes: Uint8Array): string {
+  const driver = driverSchema.nullable().parse(JSON.parse(Buffer.from(bytes).toString('utf8')))
+  return driver === null ? 'Nobody drives' : `${driver.person} drives`
 }
 
 /** As a shell reports it: 128 and the signal's number for a program that was killed. */

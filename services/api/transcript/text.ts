@@ -7,7 +7,8 @@ import { once } from 'node:events'
 import { constants, setPriority } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import type { TerminalSize } from '@teleclaude/core/session.ts'
-import { parseResize, type TranscriptChunk } from '@teleclaude/core/transcript.ts'
+import { neutralise } from '@teleclaude/core/terminal-text.ts'
+import { parseGap, parseResize, type TranscriptChunk } from '@teleclaude/core/transcript.ts'
 import type { FromRenderer, ToRenderer } from './render-process.ts'
 import { RenderSlots } from './render-slots.ts'
 
@@ -188,6 +189,13 @@ async function* messagesOf(chunks: AsyncIterable<TranscriptChunk>): AsyncGenerat
     } else if (chunk.kind === 'resize') {
       if (heldBytes > 0) yield output()
       resize = parseResize(chunk.bytes)
+    } else if (chunk.kind === 'gap') {
+      held.push(
+        Buffer.from(
+          `\r\n[TeleClaude: output may be missing from here: ${neutralise(parseGap(chunk.bytes).reason)}]\r\n`,
+        ),
+      )
+      heldBytes += 1
     }
   }
   if (heldBytes > 0) yield output()
