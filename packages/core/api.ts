@@ -57,13 +57,12 @@ const time = z.iso.datetime({ precision: 6 })
 
 export const driverSchema = z.strictObject({ person: z.string(), uid: z.int() })
 
-export const agentStatusViewSchema = z.strictObject({
+const agentStatusViewSchema = z.strictObject({
   state: z.enum(agentStates),
   /** `hook`: the agent says so itself. `terminal`: its terminal shows it. Null where nobody ever said anything. */
   source: z.enum(agentSources).nullable(),
   since: time.nullable(),
 })
-export type AgentStatusView = z.infer<typeof agentStatusViewSchema>
 
 export const sessionViewSchema = z.strictObject({
   id: sessionIdSchema,

@@ -22,7 +22,9 @@ export const reportFd = 3
 /** `script` is a module beside this one. Resolves when it has reported or is gone. */
 export function spawnDetached(script: string, options: DetachedOptions): Promise<Report> {
   const path = fileURLToPath(new URL(script, import.meta.url))
-  return spawnReporting(process.execPath, { ...options, args: [path, ...(options.args ?? [])] })
+  // It stays: less room for what is young costs it little, and saves ten megabytes.
+  const args = ['--max-semi-space-size=2', path, ...(options.args ?? [])]
+  return spawnReporting(process.execPath, { ...options, args })
 }
 
 /** Any program that knows what is expected of it. */

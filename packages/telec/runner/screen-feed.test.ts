@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { type ChunkKind, encodeChunk, encodeResize } from '@teleclaude/core/transcript.ts'
-import headless from '@xterm/headless'
+import { openTerminal } from '@teleclaude/screen/terminal.ts'
 import { ScreenFeed } from './screen-feed.ts'
 
 function make(t: TestContext) {
@@ -42,7 +42,7 @@ function make(t: TestContext) {
 
 /** The rows that a terminal of that size shows after these bytes, without blanks at their ends. */
 async function rowsAfter(bytes: Uint8Array, size = { cols: 20, rows: 4 }): Promise<string[]> {
-  const terminal = new headless.Terminal({ ...size, scrollback: 100_000, allowProposedApi: true })
+  const terminal = openTerminal(size, { scrollback: 100_000 })
   await new Promise<void>((resolve) => terminal.write(bytes, resolve))
   const { active } = terminal.buffer
   return Array.from({ length: active.length }, (_, row) => active.getLine(row)?.translateToString(true) ?? '')

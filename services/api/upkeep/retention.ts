@@ -40,6 +40,8 @@ export async function removeOldTranscripts(
         { store, host },
         { action: 'transcript.removed', actor: theApi, session: subjectOf(session), detail },
       )
+      // Of a lost session something may wait that nobody will take any more, or have been taken by nobody knows whom.
+      await store.commands.close(session.id, 'the session is over', nowUs())
       while (!(await store.transcripts.remove(session.id, { maxChunks: chunksAtOnce, atUs: nowUs() }))) {
         if (stopping.aborted) return removed
         await delay(pauseMs)
