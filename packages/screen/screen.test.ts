@@ -298,7 +298,7 @@ describe('a snapshot', () => {
       await screen.write(bytesOf(`${row} ${cells.join('')}\x1b[m\r\n`))
     }
     const snapshot = screen.snapshot()
-    assert.ok(snapshot.length < 10_000_000 && snapshot.length > 4_000_000)
+    assert.ok(snapshot.length < 10_000_000 && snapshot.length > 2_000_000)
     const viewer = new Viewer(wide)
     await viewer.write(snapshot)
     const { active } = viewer.terminal.buffer

@@ -15,6 +15,8 @@ export type DetachedOptions = {
   /** Takes what it prints. */
   readonly logFd: number
   readonly cwd: string
+  /** Where it has not said anything for this long, it is killed, and with it what it has started. */
+  readonly patienceMs?: number
 }
 
 export const reportFd = 3
@@ -41,10 +43,27 @@ export function spawnReporting(file: string, options: DetachedOptions): Promise<
     child.stdin?.end(options.input)
     const report = child.stdio[reportFd]
     const parts: Buffer[] = []
-    report?.on('data', (part: Buffer) => parts.push(part))
+    const patience =
+      options.patienceMs === undefined ? undefined : setTimeout(() => killGroup(child.pid), options.patienceMs)
+    report?.on('data', (part: Buffer) => {
+      clearTimeout(patience)
+      parts.push(part)
+    })
     report?.on('close', () => {
+      clearTimeout(patience)
       child.unref()
       resolve({ text: Buffer.concat(parts).toString('utf8'), pid: child.pid })
     })
   })
+}
+
+/** It leads a group of its own. */
+function killGroup(pid: number | undefined): void {
+  if (pid === undefined) return
+  try {
+    process.kill(-pid, 'SIGKILL')
+  } catch (error) {
+    // ESRCH: it has just ended by itself.
+    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error
+  }
 }

@@ -1,6 +1,6 @@
 // What a bench found, and what is to be said of it. Speed is never asserted: a verdict is for people to read.
 
-export type Unit = 'µs' | 'ms' | 'per s'
+export type Unit = 'µs' | 'ms' | 's' | 'per s' | 'MB' | 'MB a s'
 
 /** What it is held against: something else that was measured in the same rounds, in turns with it; or a fixed number. */
 export type Beside =

@@ -5,11 +5,15 @@ import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
 import type { Bench } from './bench.ts'
 import { watchOthers } from './cores.ts'
+import { benchEcho } from './echo.ts'
 import { benchFairness } from './fairness.ts'
 import { type Summary, summarise } from './finding.ts'
 import { benchIdentity } from './identity.ts'
 import { benchList } from './list.ts'
+import { benchLiveLoad } from './live-load.ts'
 import { benchLsCold } from './ls-cold.ts'
+import { benchMemory } from './memory.ts'
+import { benchRecording } from './recording.ts'
 import { formatTable } from './table.ts'
 import { benchWhoami } from './whoami.ts'
 
@@ -19,6 +23,10 @@ const benches: ReadonlyMap<string, Bench> = new Map([
   ['fairness', benchFairness],
   ['ls-cold', benchLsCold],
   ['list', benchList],
+  ['recording', benchRecording],
+  ['echo', benchEcho],
+  ['memory', benchMemory],
+  ['live-load', benchLiveLoad],
 ])
 
 const usageText = `usage: npm run bench [-- [--quick] [--json] NAME...]

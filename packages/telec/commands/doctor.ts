@@ -7,6 +7,7 @@ import { paint, wantsColour } from '@teleclaude/core/style.ts'
 import { neutralise } from '@teleclaude/core/terminal-text.ts'
 import { checkDaemon } from '../doctor/daemon.ts'
 import { type Finding, ok } from '../doctor/finding.ts'
+import { checkLogout } from '../doctor/logout.ts'
 import { checkCommandPath, checkMachine } from '../doctor/machine.ts'
 import { checkRunnerState, checkState, settingsCheck } from '../doctor/state.ts'
 import { exitCodes, Failure } from '../failure.ts'
@@ -43,7 +44,7 @@ async function examine(options: ServiceOptions): Promise<readonly Finding[]> {
     'mode',
     `${daemon.isSystem ? 'system' : 'single-user'} mode: the socket is ${found.path} (${found.origin})`,
   )
-  return [...machine, mode, ...state, ...daemon.findings]
+  return [...machine, mode, ...(await checkLogout(process.env)), ...state, ...daemon.findings]
 }
 
 /** @throws Failure for everybody but root */

@@ -50,6 +50,8 @@ export type SpoolLimits = {
 const gatherMs = 8
 /** How long a program that was asked to stop has before it is killed. */
 const stopGraceMs = 5_000
+/** How long a service has to take the rest where the machine, or the session's scope, is being shut down. */
+const leaveGraceMs = 2_000
 const defaultLimits: SpoolLimits = { maxBytes: 1024 * 1024 * 1024, paceAboveBytes: 256 * 1024 * 1024 }
 
 /** Resolves when the session has ended and all of it is recorded.
@@ -94,6 +96,7 @@ class Runner {
   #input: TerminalInput | null = null
   #isPaced = false
   #startNs = 0n
+  #isLeaving = false
   #seq = 0
   #recording = true
   /** The newest that is recorded, as it is recorded. */
@@ -175,9 +178,16 @@ class Runner {
     }
   }
 
-  /** As when its terminal is closed. */
+  /** As when its terminal is closed. Whoever shuts down waits for us, and the service may be down already: what it does not take at
+   *  once is on the disk, and the next telec command delivers it. */
   stop(): void {
-    this.#hangUp()
+    this.#isLeaving = true
+    if (this.#pty === null) this.#leave()
+    else this.#hangUp()
+  }
+
+  #leave(): void {
+    setTimeout(() => this.#link.giveUp(), leaveGraceMs)
   }
 
   #start(): void {
@@ -384,6 +394,7 @@ class Runner {
     this.#record('exit', this.#offsetUs(), bytes)
     if (!this.#recording) this.#recordLastWords('exit', bytes)
     this.#link.giveUpIfRefused()
+    if (this.#isLeaving) this.#leave()
   }
 
   #stop(force: boolean): void {

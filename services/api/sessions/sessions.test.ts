@@ -115,9 +115,7 @@ if (process.getuid?.() === 0) {
           protocol: runnerProtocol,
         })
         t.after(() => runner[Symbol.asyncDispose]())
-        // Its welcome, and who drives.
-        await runner.until('text')
-        await runner.until('text')
+        await runner.hears(/"welcome"/)
         return runner
       }
       const runner = await connect(first)
@@ -126,11 +124,10 @@ if (process.getuid?.() === 0) {
       }
       // Acknowledged after what was said before it.
       runner.send(encodeChunk({ seq: 1, kind: 'output', offsetUs: 1, bytes: Buffer.from('x') }))
-      await runner.until('text')
+      await runner.hears(/"ack"/)
       await store.commands.enqueue({ ...command, sessionId: first })
       await ask(place.socket, bob, 'POST', `/v1/sessions/${first}/commands`, { kind: 'stop' })
-      await runner.until('text')
-      await runner.until('text')
+      await runner.hears(/"number":2/)
       runner.send({ type: 'command-finished', number: 2, reason: null })
       const states = async (id: SessionId) => (await store.commands.list(id, 10)).map(({ state }) => state)
       while ((await states(first))[0] !== 'done') await new Promise(setImmediate)

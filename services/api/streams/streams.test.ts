@@ -144,7 +144,7 @@ if (process.getuid?.() === 0) {
       const session = await makeSession(store, 'bob', bob)
       const { runner } = await holdAll(t, place, session)
       runner.send(output(session.lastSeq + 1, 'before'))
-      await runner.until('text')
+      await runner.hears(/"ack"/)
       await reconfigure(place, admin)
       runner.send(output(session.lastSeq + 2, 'after'))
       await runner.until('closed')

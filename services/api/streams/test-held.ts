@@ -131,6 +131,14 @@ export class Held implements AsyncDisposable {
     }
   }
 
+  /** Waits for a message that says that. */
+  async hears(pattern: RegExp): Promise<string> {
+    for (;;) {
+      const { text } = await this.until('text')
+      if (pattern.test(text)) return text
+    }
+  }
+
   /** Sends a message, as text or as bytes; tells an answer's reader to read on. */
   send(message: object | Uint8Array): void {
     const line = message instanceof Uint8Array ? Buffer.from(message).toString('base64') : JSON.stringify(message)
