@@ -146,6 +146,89 @@ for (const name of engineNames) {
       assert.deepEqual(shown(record), [...Array.from({ length: count }, () => chunk), 'end'])
     })
 
+    test('who takes no part of a snapshot is left behind by the others, and gets one of their own later', async (t) => {
+      const { client, session, runner, view } = await make(t)
+      runner.socket.terminate()
+      const [stuck, other] = await Promise.all([0, 1].map(() => view({ show: 'screen', afterSeq: 'end' })))
+      assert.ok(stuck !== undefined && other !== undefined)
+      await Promise.all([stuck, other].map((viewer) => viewer.hears(isOf('welcome'))))
+      stuck.socket.pause()
+      const again = await connectRunner(client, session)
+      await again.hears(isOf('snapshot'))
+      const bytes = Buffer.alloc(64 * 1024, 'p')
+      const parts = 40
+      for (let sent = 1; sent <= parts; sent++) {
+        again.socket.send(encodeSnapshotPart({ seq: 0, isLast: sent === parts, bytes }))
+        if (sent < parts) await again.until(() => again.heard.filter(isOf('snapshot-more')).length === sent)
+      }
+      send(again, 1, 'live')
+      await other.until(() => shown(other).at(-1) === 'live')
+      assert.equal(again.heard.filter(isOf('snapshot')).length, 1)
+      stuck.socket.resume()
+      await again.until(() => again.heard.filter(isOf('snapshot')).length === 2)
+      again.socket.send(encodeSnapshotPart({ seq: 1, isLast: true, bytes: Buffer.from('again') }))
+      await stuck.until(() => shown(stuck).at(-1) === '<again@1>')
+    })
+
+    test('the newest runner has the session: an older one is told, and what it still sends counts for nothing', async (t) => {
+      const { client, session, runner, store } = await make(t)
+      send(runner, 1, 'a')
+      await runner.hears(acked(1))
+      const newer = await connectRunner(client, session)
+      assert.deepEqual(await newer.hears(isOf('welcome')), { type: 'welcome', ackedSeq: 1 })
+      send(runner, 2, 'not this')
+      assert.equal((await runner.closed)[0], closeCodes.replaced)
+      send(newer, 2, 'b')
+      await newer.hears(acked(2))
+      const chunks = await store.transcripts.read(session.id as SessionId, { afterSeq: 0, maxBytes: 1000 })
+      assert.equal(Buffer.concat(chunks.map(({ bytes }) => bytes)).toString(), 'ab')
+      assert.equal((await client.readSession(session.id)).status, 'running')
+    })
+
+    test('a runner that sends what no runner sends is cut off, and the session waits for one that does', async (t) => {
+      const { client, session, runner } = await make(t)
+      send(runner, 1, 'a')
+      await runner.hears(acked(1))
+      const frames = [
+        encodeChunk({ seq: 3, kind: 'output', offsetUs: 1, bytes: Buffer.from('a hole before it') }),
+        encodeChunk({ seq: 2, kind: 'driver', offsetUs: 1, bytes: Buffer.from('{"person":1}') }),
+        encodeChunk({ seq: 2, kind: 'gap', offsetUs: 1, bytes: Buffer.from('null') }),
+        encodeChunk({ seq: 2, kind: 'exit', offsetUs: 1, bytes: Buffer.from('{"kind":"exited"}') }),
+        Buffer.of(snapshotFrameCode),
+        Buffer.of(99),
+        Buffer.alloc(0),
+      ]
+      for (const frame of frames) {
+        const broken = await connectRunner(client, session)
+        await broken.hears(isOf('welcome'))
+        broken.socket.send(frame)
+        assert.equal((await broken.closed)[0], closeCodes.protocolBroken, frame.toString('hex'))
+      }
+      const good = await connectRunner(client, session)
+      send(good, 2, '{"kind":"exited","code":0}', 'exit')
+      // Nothing follows the end.
+      send(good, 3, 'more')
+      assert.ok([closeCodes.ended, closeCodes.protocolBroken].includes((await good.closed)[0] as 4400 | 4410))
+      while ((await client.readSession(session.id)).status !== 'ended');
+      assert.equal((await client.readSession(session.id)).transcriptBytes, 1)
+    })
+
+    test('what is typed while the runner is away is typed when it is back, unless somebody else drives by then', async (t) => {
+      const { client, session, runner, view } = await make(t)
+      const driver = await view({ drive: 'true' })
+      await driver.hears(isOf('welcome'))
+      runner.socket.terminate()
+      driver.socket.send(encodeInput(Buffer.from('while away')))
+      // Its pong comes after that was taken.
+      await new Promise((resolve) => {
+        driver.socket.once('pong', resolve)
+        driver.socket.ping()
+      })
+      const again = await connectRunner(client, session)
+      await again.until(() => again.frames.length === 1)
+      assert.equal(again.frames[0]?.subarray(1).toString(), 'while away')
+    })
+
     test('one drives: what others type and resize counts for nothing until they take the wheel, which both are told', async (t) => {
       const { runner, view } = await make(t)
       const first = await view({ drive: 'true' })
