@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { SessionView } from '@teleclaude/core/api.ts'
-import { GenericContainer, type StartedTestContainer } from 'testcontainers'
+import { GenericContainer, getContainerRuntimeClient, type StartedTestContainer } from 'testcontainers'
 import type { Finding } from '../../packages/telec/doctor/finding.ts'
 import { started } from '../support/appliance.ts'
 import { openCheckout } from '../support/open-checkout.ts'
@@ -71,18 +71,14 @@ async function untilLoggedOut(user: string): Promise<void> {
   while (/\w/.test(await asRoot(`loginctl show-user --property=Sessions --value ${user} || true`))) await delay(50)
 }
 
-async function show(user: string, id: string): Promise<SessionView> {
-  const { session }: { session: SessionView } = JSON.parse(await as(user, `telec show --json ${id}`))
+async function show(user: string, id: string, before = 'true'): Promise<SessionView> {
+  const { session }: { session: SessionView } = JSON.parse(await as(user, `${before}; telec show --json ${id}`))
   return session
 }
 
-/** Each look is a login by itself, whose telec sees to what is left of others. */
-async function untilOver(user: string, id: string): Promise<SessionView> {
-  for (;;) {
-    const session = await show(user, id)
-    if (session.status !== 'running' && session.status !== 'starting') return session
-    await delay(100)
-  }
+/** In one login, for it ends the daemon and whatever delivers to it. */
+function untilOver(user: string, id: string): Promise<SessionView> {
+  return show(user, id, `telec wait ${id} >&2`)
 }
 
 const scopeOf = (id: string) => `teleclaude-session-${id}.scope`
@@ -93,6 +89,11 @@ const runnerLog = (user: string) => asRoot(`cat /home/${user}/.teleclaude/log/ru
 function withoutLogin(user: string, words: string): string {
   const become = `setpriv --reuid ${user} --regid ${user} --init-groups env -u XDG_RUNTIME_DIR HOME=/home/${user}`
   return `cd /home/${user} && exec ${become} ${words}`
+}
+
+/** Says something else of the machine that a session's runner was on. */
+async function relabel(id: string, key: 'bootId' | 'pidNamespace', value: string): Promise<void> {
+  await asRoot(`sed -i 's/"${key}":"[^"]*"/"${key}":"${value}"/' /home/alice/.teleclaude/spool/${id}/session.json`)
 }
 
 type Doctor = { readonly findings: readonly Finding[] }
@@ -193,8 +194,7 @@ describe('who does not linger', () => {
     assert.match(said, /\/session-\d+\.scope\n/)
     assert.ok(said.includes(`session ${id} has no scope of its own: bob does not linger\n`), said)
     await untilLoggedOut('bob')
-    const { status } = await untilOver('bob', id)
-    assert.notEqual(status, 'running')
+    assert.equal((await untilOver('bob', id)).status, 'ended')
     const { state, what } = await logoutFinding('bob')
     assert.deepEqual(
       { state, what },
@@ -220,10 +220,27 @@ describe('after a restart', () => {
   test('without any order, they are lost, and what was on the disk is there', async () => {
     const { id } = await startSession('alice', clock)
     await untilLoggedOut('alice')
-    await machine.restart({ timeout: 0 })
+    const { dockerode } = (await getContainerRuntimeClient()).container
+    const container = dockerode.getContainer(machine.getId())
+    const stopped: Promise<unknown> = container.wait()
+    const killed: Promise<unknown> = container.kill()
+    await Promise.all([stopped, killed])
+    const restarted: Promise<unknown> = container.start()
+    await restarted
     await untilBooted()
     assert.equal((await untilOver('alice', id)).status, 'lost')
     assert.match(await as('alice', `telec transcript ${id}`), /\d\d:\d\d:\d\d/)
+  })
+
+  test('in which the PID namespace has another number, they are seen to just as well', async () => {
+    const { id } = await startSession('alice', clock)
+    await untilLoggedOut('alice')
+    await relabel(id, 'pidNamespace', 'pid:[1]')
+    assert.equal((await show('alice', id)).status, 'running')
+    await as('alice', `systemctl --user kill --signal=KILL ${scopeOf(id)}`)
+    await relabel(id, 'pidNamespace', 'pid:[1]')
+    assert.equal((await untilOver('alice', id)).status, 'lost')
+    assert.match(await as('alice', `telec transcript ${id}`), /what its runner ran in has ended/)
   })
 
   test('of the whole machine, which has another boot id from then on, the transcript says so', async () => {
@@ -231,7 +248,7 @@ describe('after a restart', () => {
     await untilLoggedOut('alice')
     await as('alice', `systemctl --user kill --signal=KILL ${scopeOf(id)}`)
     // The boot id is the kernel's, which is that of the engine's machine.
-    await asRoot(`sed -i 's/"bootId":"[^"]*"/"bootId":"before"/' /home/alice/.teleclaude/spool/${id}/session.json`)
+    await relabel(id, 'bootId', 'before')
     assert.equal((await untilOver('alice', id)).status, 'lost')
     assert.match(await as('alice', `telec transcript ${id}`), /the machine was restarted/)
   })

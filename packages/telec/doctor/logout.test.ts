@@ -38,6 +38,7 @@ test('who is excluded is left alone, and where some are named, nobody else is en
     { ...leaves, onlyUsers: ['alice'] },
   ].map((rules) => judgeLogout(notLingering, 'alice', rules).state)
   assert.deepEqual(states, ['ok', 'ok', 'warn'])
+  assert.equal(judgeLogout(notLingering, 'root', { ...kills, excludedUsers: [] }).state, 'ok')
 })
 
 test('where logind does not say, it is a warning', () => {

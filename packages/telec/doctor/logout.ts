@@ -46,7 +46,8 @@ export function judgeLogout(scope: Exclude<Scope, { kind: 'none' }>, user: strin
 
 /** As logind.conf(5) has it: who is excluded first, then who is named, then everybody. */
 function endsProcesses({ killUserProcesses, onlyUsers, excludedUsers }: LogoutRules, user: string): boolean {
-  if (excludedUsers.includes(user)) return false
+  // Root is excluded where nobody is named.
+  if (excludedUsers.includes(user) || (user === 'root' && excludedUsers.length === 0)) return false
   return onlyUsers.length > 0 ? onlyUsers.includes(user) : killUserProcesses
 }
 

@@ -45,7 +45,7 @@ function isHeld(directory: string, number: number, machine: Machine): boolean {
   try {
     const held: unknown = JSON.parse(readFileSync(join(directory, `claim-${number}`), 'utf8'))
     if (typeof held !== 'object' || held === null || !('process' in held) || !isProcess(held.process)) return false
-    // Of another boot, it is gone; of another namespace, who knows, and its spool would not have been ours to look at.
+    // Of another boot, it is gone; of another namespace, who knows: where two of them send the same, the service takes it once.
     const place: unknown = 'machine' in held ? held.machine : null
     return JSON.stringify(place) === JSON.stringify(machine) && isAlive(held.process)
   } catch (error) {

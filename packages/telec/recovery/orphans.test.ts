@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { claim } from './claim.ts'
+import { holdLifeline } from './lifeline.ts'
 import { findOrphans } from './orphans.ts'
 import { identify, type Machine, type ProcessIdentity, thisMachine } from './process-identity.ts'
 import { type SessionFile, writeSessionFile } from './session-file.ts'
@@ -46,6 +47,28 @@ test('a spool is an orphan where its runner is known to be gone', (t) => {
   ]
   assert.deepEqual(found(), orphans.sort())
 })
+
+if (process.platform === 'linux') {
+  test('in another namespace, a runner is gone where its lifeline is cut', async (t) => {
+    const { root, leave, found } = makeSpools(t)
+    const foreign = { machine: { ...machine, pidNamespace: 'another' } }
+    holdLifeline(join(root, leave(foreign)))
+    const id = leave(foreign)
+    const script = `
+      const { holdLifeline } = await import(${JSON.stringify(new URL('./lifeline.ts', import.meta.url).href)})
+      holdLifeline(${JSON.stringify(join(root, id))})
+      process.stdout.write('held')
+      process.stdin.resume()`
+    const runner = spawn(process.execPath, ['--input-type=module', '-e', script], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    })
+    await once(runner.stdout, 'data')
+    assert.deepEqual(found(), [])
+    runner.kill('SIGKILL')
+    await once(runner, 'exit')
+    assert.deepEqual(found(), [id])
+  })
+}
 
 test('what others could have put there is left alone', (t) => {
   const { root, leave, found } = makeSpools(t)

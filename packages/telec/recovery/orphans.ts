@@ -3,6 +3,7 @@
 import { lstatSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { isClaimed } from './claim.ts'
+import { isLifelineCut } from './lifeline.ts'
 import { isAlive, type Machine, thisMachine } from './process-identity.ts'
 import { removedSuffix } from './remove-spool.ts'
 import { readSessionFile, type SessionFile } from './session-file.ts'
@@ -46,15 +47,15 @@ function examine(name: string, directory: string, machine: Machine): Orphan | nu
   if (!sessionName.test(name) || !isOwn(directory) || wasTriedLately(directory)) return null
   const session = readSessionFile(directory)
   if (session === null) return isFresh(directory, beginningMs) ? null : { directory, machine, session }
-  if (session.sessionId !== name || !isGone(session, machine) || isClaimed(directory, machine)) return null
+  if (session.sessionId !== name || !isGone(session, machine, directory) || isClaimed(directory, machine)) return null
   return { directory, machine, session }
 }
 
-/** Whether its runner is known to be gone: one of another machine, or of a sandbox that shares this home, is not. */
-export function isGone({ machine, runner }: SessionFile, here: Machine): boolean {
+/** Whether its runner is known to be gone: one of another machine is not. */
+export function isGone({ machine, runner }: SessionFile, here: Machine, directory: string): boolean {
   if (machine.id !== here.id) return false
   if (machine.bootId !== here.bootId) return true
-  return machine.pidNamespace === here.pidNamespace && !isAlive(runner)
+  return machine.pidNamespace === here.pidNamespace ? !isAlive(runner) : isLifelineCut(directory)
 }
 
 function wasTriedLately(directory: string): boolean {

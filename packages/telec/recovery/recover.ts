@@ -57,7 +57,7 @@ async function takeOver({ directory, machine, session }: Orphan): Promise<void> 
     return
   }
   // Asked again now that nobody else works on it.
-  if (!isGone(session, machine)) return
+  if (!isGone(session, machine, directory)) return
   endProgram(session, machine)
   try {
     await deliver(directory, session, machine)
@@ -114,8 +114,13 @@ function send({ spool, last, damagedBytes }: FoundSpool, session: SessionFile, m
 }
 
 function gapReason(session: SessionFile, machine: Machine, damagedBytes: number): string {
-  const why = session.machine.bootId === machine.bootId ? 'the runner was killed' : 'the machine was restarted'
+  const why = whyGone(session.machine, machine)
   return damagedBytes === 0 ? why : `${why}, and the last ${damagedBytes} bytes that it had kept are damaged`
+}
+
+function whyGone(there: Machine, here: Machine): string {
+  if (there.bootId !== here.bootId) return 'the machine was restarted'
+  return there.pidNamespace === here.pidNamespace ? 'the runner was killed' : 'what its runner ran in has ended'
 }
 
 /** It is tried again later, for as long as that makes sense. */

@@ -10,6 +10,7 @@ import type { TranscriptChunk } from '@teleclaude/core/transcript.ts'
 import { isAlive } from '../recovery/process-identity.ts'
 import { readSessionFile } from '../recovery/session-file.ts'
 import { type RunnerTask, runSession } from './runner.ts'
+import { Spool } from './spool.ts'
 import { type Accepted, startScriptedService } from './test-service.ts'
 
 const limits = { timeout: 30_000 }
@@ -153,6 +154,25 @@ test('being told to stop, the program is asked, and its end is recorded', limits
   service.socket.close(closeCodes.ended)
   await own.ended
 })
+
+test(
+  'being told to stop while the service is away, it waits for nobody, and its end is on the disk',
+  limits,
+  async (t) => {
+    const own = await make(t, 'trap "echo bye; exit 4" HUP; echo up; while :; do sleep 0.05; done')
+    const service = (await own.asked()).accept(0)
+    await service.chunk()
+    service.socket.terminate()
+    own.stop()
+    await own.ended
+    const { spool, last } = Spool.open(own.spool)
+    spool.close()
+    assert.equal(last?.kind, 'exit')
+    // It has asked once more, and got no answer.
+    const late = await own.asked()
+    late.refuse('unavailable')
+  },
+)
 
 test('a spool that can not be made is said, and nothing runs', limits, async (t) => {
   const own = await make(t, 'true', { spoolDirectory: '/dev/null' })

@@ -15,6 +15,7 @@ import {
   maxChunkBytes,
   maxSnapshotBytes,
 } from '@teleclaude/core/transcript.ts'
+import { holdLifeline } from '../recovery/lifeline.ts'
 import { identify, type Machine, type ProcessIdentity, thisMachine } from '../recovery/process-identity.ts'
 import { removeSpool } from '../recovery/remove-spool.ts'
 import { writeSessionFile } from '../recovery/session-file.ts'
@@ -119,6 +120,7 @@ class Runner {
       }
       this.#machine = machine
       this.#self = self
+      holdLifeline(this.#spool.directory)
       this.#describe(null)
     } catch (error) {
       removeSpool(this.#spool.directory)
