@@ -18,7 +18,6 @@ const engineNames = { sqlite: 'SQLite', postgres: 'PostgreSQL' } as const
 const loadSchema = z.object({
   bytes: z.int(),
   seconds: z.number(),
-  broken: z.int(),
   p50Ms: z.number(),
   p99Ms: z.number(),
 })
@@ -36,10 +35,14 @@ export async function benchLiveLoad({ scope, isQuick, say }: Run): Promise<reado
       args: [own.client.socketPath],
       core: cores?.load,
     })
+    await runners.ask(z.null(), { kind: 'open', sessions })
     const readCommits = await countCommits(own)
-    const cpuS = readCpuSeconds(service) ?? 0
-    const load = await runners.ask(loadSchema, { sessions, seconds: isQuick ? quickSeconds : seconds })
-    if (load.broken > 0) throw new Error(`${load.broken} of ${sessions} transcripts are not what was printed`)
+    const startCpuS = readCpuSeconds(service) ?? 0
+    const load = await runners.ask(loadSchema, { kind: 'print', seconds: isQuick ? quickSeconds : seconds })
+    const cpuS = (readCpuSeconds(service) ?? 0) - startCpuS
+    const commits = await readCommits()
+    const broken = await runners.ask(z.int(), { kind: 'check' })
+    if (broken > 0) throw new Error(`${broken} of ${sessions} transcripts are not what was printed`)
     say(`${engineNames[engine]}: all of ${load.bytes} bytes are in the transcripts`)
     const what = `${sessions} live sessions on ${engineNames[engine]}`
     const one = (name: string, unit: Unit, value: number): Finding => ({
@@ -49,14 +52,12 @@ export async function benchLiveLoad({ scope, isQuick, say }: Run): Promise<reado
       beside: null,
       budget: null,
     })
-    const commits = await readCommits()
     findings.push(
       { ...one('service, at most', 'MB', readResident(service).mostMegabytes), ...limit(limitMegabytes) },
       one('printed', 'MB a s', load.bytes / load.seconds / 1_000_000),
       one('from sent to recorded, p50', 'ms', load.p50Ms),
       one('from sent to recorded, p99', 'ms', load.p99Ms),
-      // With what it took to make the sessions, and to read them all back.
-      one('CPU time of the service', 's', (readCpuSeconds(service) ?? 0) - cpuS),
+      one('CPU time of the service, for a second of theirs', 'ms', (cpuS / load.seconds) * 1000),
       ...(commits === null ? [] : [one('commits', 'per s', commits / load.seconds)]),
     )
   }

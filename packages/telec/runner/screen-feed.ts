@@ -7,8 +7,10 @@ import type { Screen, ScreenEvents } from '@teleclaude/screen/screen.ts'
 
 /** After so long without anything new, the screen catches up. Longer than a keystroke takes to come back. */
 const quietMs = 30
-/** What waits for the screen stays on the disk, so it may be much, but not so much that a snapshot would be long in coming. */
-const maxBehindBytes = 64 * 1024 * 1024
+/** What waits for the screen stays on the disk, so it may be much, but not so much that a snapshot would be long in coming: some five
+ *  seconds. Beyond it a program goes on as fast as the screen does, at half its speed. Has to stay below what a runner paces its
+ *  program at, or that would wait for the screen. */
+const maxBehindBytes = 128 * 1024 * 1024
 
 export type ScreenFeedOptions = {
   readonly size: TerminalSize
