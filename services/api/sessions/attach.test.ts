@@ -36,7 +36,7 @@ function isOf<Type extends string>(type: Type) {
 }
 
 function send(runner: RunnerEnd, seq: number, text: string, kind: ChunkKind = 'output'): void {
-  runner.socket.send(encodeChunk({ seq, kind, offsetUs: seq, bytes: Buffer.from(text) }))
+  runner.socket.send(encodeChunk({ seq, kind, offsetUs: seq * 100_000, bytes: Buffer.from(text) }))
 }
 
 /** What a viewer was shown, in order: `text` of chunks, and `<text@seq>` for a snapshot in one part. */

@@ -1,53 +1,112 @@
 import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { createConnection } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { test } from 'node:test'
+import { type TestContext, test } from 'node:test'
+import type { Caller } from '@teleclaude/core/caller.ts'
 import type { SessionId } from '@teleclaude/core/session.ts'
+import { encodeChunk, maxChunkBytes } from '@teleclaude/core/transcript.ts'
 import { pino } from 'pino'
 import { WebSocket, WebSocketServer } from 'ws'
-import { startEngine } from '../../../packages/store/test-engines.ts'
+import { newSession, startEngine } from '../../../packages/store/test-engines.ts'
 import { LiveSession } from './live-session.ts'
 import { Recorder } from './recorder.ts'
+import { Viewer } from './viewer.ts'
+import { viewSession } from './views.ts'
 
-test('what is typed at a runner that does not read is lost beyond a MiB, and what came before is not', async (t) => {
-  const engine = await startEngine('sqlite')
-  const { store } = await engine.createStore()
+/** Both ends of WebSockets, as many as are asked for. */
+async function makeEnds(t: TestContext) {
   const directory = mkdtempSync(join(tmpdir(), 'teleclaude-'))
   const path = join(directory, 's')
   const server = createServer()
   const webSockets = new WebSocketServer({ server, perMessageDeflate: false })
   server.listen(path)
   await once(server, 'listening')
-  const client = new WebSocket('ws://x/', { createConnection: () => createConnection(path) })
-  t.after(async () => {
-    client.terminate()
+  t.after(() => {
+    for (const socket of webSockets.clients) socket.terminate()
     server.close()
     rmSync(directory, { recursive: true })
-    await engine.stop()
   })
-  const [runner] = (await once(webSockets, 'connection')) as [WebSocket]
-  await once(client, 'open')
-  client.pause()
+  return async () => {
+    const client = new WebSocket('ws://x/', { createConnection: () => createConnection(path) })
+    const [ours] = (await once(webSockets, 'connection')) as [WebSocket]
+    await once(client, 'open')
+    client.pause()
+    return { client, ours }
+  }
+}
+
+async function makeLive(t: TestContext, id = crypto.randomUUID() as SessionId) {
+  const engine = await startEngine('sqlite')
+  t.after(() => engine.stop())
+  const { store } = await engine.createStore()
   const nothing = () => undefined
-  const events = {
+  const recorder = new Recorder(store, pino({ level: 'silent' }))
+  t.after(() => recorder.stop())
+  const live = new LiveSession(id, 0, recorder, {
     recorded: nothing,
     lastRecorded: nothing,
     runnerGone: nothing,
     protocolBroken: nothing,
     told: nothing,
-  }
-  const recorder = new Recorder(store, pino({ level: 'silent' }))
-  const live = new LiveSession(crypto.randomUUID() as SessionId, 0, recorder, events)
-  live.adoptRunner(runner)
+  })
+  return { store, live }
+}
+
+for (const show of ['record', 'screen'] as const) {
+  test(`a viewer of the ${show} that takes nothing is kept little for, whatever the session prints`, async (t) => {
+    const connect = await makeEnds(t)
+    const { store, live } = await makeLive(t)
+    const session = await store.sessions.create(newSession({ id: live.id }))
+    const runner = await connect()
+    live.adoptRunner(runner.ours)
+    const { ours } = await connect()
+    const viewer = new Viewer({
+      socket: ours,
+      live,
+      who: { person: 'alice', uid: 1000 },
+      readPage: (afterSeq) => store.transcripts.read(live.id, { afterSeq, maxBytes: 128 * 1024 }),
+      show,
+      afterSeq: 0,
+      over: null,
+      view: (shown) => viewSession(shown, { person: 'alice', role: 'member', refusal: '' } as Caller),
+    })
+    live.viewers.add(viewer)
+    await viewer.start(session)
+    const acknowledged: number[] = []
+    runner.client.on('message', (data: Buffer) => {
+      const message = JSON.parse(data.toString('utf8'))
+      if (message.type === 'ack') acknowledged.push(message.seq)
+    })
+    runner.client.resume()
+    const bytes = randomBytes(maxChunkBytes)
+    const count = 600
+    let most = 0
+    for (let seq = 1; seq <= count; seq++) {
+      runner.client.send(encodeChunk({ seq, kind: 'output', offsetUs: seq, bytes }))
+      if (seq % 20 > 0) continue
+      while ((acknowledged.at(-1) ?? 0) < seq - 100) await once(runner.client, 'message')
+      most = Math.max(most, ours.bufferedAmount)
+    }
+    while (acknowledged.at(-1) !== count) await once(runner.client, 'message')
+    most = Math.max(most, ours.bufferedAmount)
+    assert.ok(most > 0 && most < 3 * 1024 * 1024, String(most))
+  })
+}
+
+test('what is typed at a runner that does not read is lost beyond a MiB, and what came before is not', async (t) => {
+  const { client, ours } = await (await makeEnds(t))()
+  const { live } = await makeLive(t)
+  live.adoptRunner(ours)
   for (let count = 0; count < 4_000; count++) {
     live.typeIn(Buffer.alloc(64 * 1024, count))
     live.resize({ cols: 80, rows: 24 })
   }
-  assert.ok(runner.bufferedAmount < 2 * 1024 * 1024, String(runner.bufferedAmount))
+  assert.ok(ours.bufferedAmount < 2 * 1024 * 1024, String(ours.bufferedAmount))
   const first: Buffer[] = []
   client.on('message', (data, isBinary) => {
     if (isBinary) first.push((data as Buffer).subarray(1))

@@ -53,6 +53,8 @@ export class LiveSession implements ChunkSource {
   })
   /** Newest chunk received; what is between the durable ones and this is in `pending`. */
   lastSeq: number
+  /** Of that one, since the program was started; 0 where none was received yet. */
+  newestOffsetUs = 0
   /** Set once nothing more of the session will come, and everything of it is durable. */
   over: Session | null = null
   readonly #recorder: Recorder
@@ -171,6 +173,7 @@ export class LiveSession implements ChunkSource {
     if (chunk.kind === 'resize') this.terminal = parseResize(chunk.bytes)
     if (isLastKind(chunk.kind)) this.#lastReceived = true
     this.lastSeq = chunk.seq
+    this.newestOffsetUs = chunk.offsetUs
     this.pending.push(chunk)
     this.#pendingBytes += chunk.bytes.length
     if (this.#pendingBytes > maxPendingBytes) inflow.hold('not recorded')

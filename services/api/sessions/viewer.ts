@@ -18,8 +18,12 @@ import type { SnapshotTaker } from './snapshot-relay.ts'
 const maxBufferedBytes = 1024 * 1024
 /** Between two snapshots of one viewer: each costs its session's runner some time. */
 const snapshotPaceMs = 500
-/** So many chunks are passed on to who wants the screen; who is further behind gets a snapshot. */
+/** Who wants the screen and is behind by more chunks than this, and by more time, gets a snapshot: a fast terminal catches up with a
+ *  burst sooner than that, and a slow one is not shown for long what is over. */
 const maxBehind = 32
+const maxLagUs = 1_000_000
+/** So many chunks that are not recorded yet are sent at once to who has everything before. */
+const maxJoining = 16
 /** A runner that does not answer is no reason to show nothing. */
 const snapshotPatienceMs = 10_000
 
@@ -92,8 +96,7 @@ export class Viewer implements SnapshotTaker {
   offer(seq: number, frame: Uint8Array): void {
     if (this.#phase !== 'following' || seq <= this.#seenSeq) return
     if (this.#socket.bufferedAmount > maxBufferedBytes) {
-      if (this.#options.show === 'screen') this.#cutOver()
-      else this.#readOn()
+      this.#readOn()
       return
     }
     this.#seenSeq = seq
@@ -135,9 +138,16 @@ export class Viewer implements SnapshotTaker {
   #cutOver(): void {
     this.#phase = 'awaiting a snapshot'
     clearTimeout(this.#timer)
-    // An empty frame behind all others: it is sent when they are.
-    this.#socket.ping(undefined, undefined, () => {
+    void this.#untilTaken().then(() => {
       if (this.#socket.readyState === this.#socket.OPEN && this.#phase === 'awaiting a snapshot') this.#awaitSnapshot()
+    })
+  }
+
+  /** A frame behind all others: it is sent when they are. */
+  #untilTaken(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#socket.readyState === this.#socket.OPEN) this.#socket.ping(undefined, undefined, () => resolve())
+      else resolve()
     })
   }
 
@@ -177,23 +187,36 @@ export class Viewer implements SnapshotTaker {
   }
 
   async #catchUp(): Promise<void> {
+    // What was sent before has to be taken first: else a viewer that takes nothing would be sent more and more.
+    await this.#untilTaken()
     while (this.#socket.readyState === this.#socket.OPEN) {
       const page = await this.#options.readPage(this.#seenSeq)
-      for (const chunk of page) {
+      const next = page.length > 0 ? page : this.#unrecorded()
+      if (next.length === 0 && this.#joinLive()) return
+      let shownUs = 0
+      for (const chunk of next) {
         this.#seenSeq = chunk.seq
+        shownUs = chunk.offsetUs
         await this.#sendAndWait(encodeChunk(chunk))
       }
-      if (this.#isFarBehind()) {
+      if (next.length > 0 && this.#isFarBehind(shownUs)) {
         this.#awaitSnapshot()
         return
       }
-      if (page.length === 0 && this.#joinLive()) return
     }
   }
 
-  #isFarBehind(): boolean {
+  /** What has arrived and is not committed, where it is too much to be sent at once and follows what was seen. */
+  #unrecorded(): readonly TranscriptChunk[] {
+    const { pending } = this.#live
+    const ahead = pending.filter(({ seq }) => seq > this.#seenSeq)
+    return ahead.length > maxJoining && ahead[0]?.seq === this.#seenSeq + 1 ? ahead : []
+  }
+
+  #isFarBehind(shownUs: number): boolean {
     if (this.#options.show === 'record' || !this.#live.hasRunner) return false
-    return this.#live.lastSeq - this.#seenSeq > maxBehind
+    const { lastSeq, newestOffsetUs } = this.#live
+    return lastSeq - this.#seenSeq > maxBehind && newestOffsetUs - shownUs > maxLagUs
   }
 
   /** From here to the end of the function nothing else runs: no chunk can be committed or arrive in between. */
