@@ -201,6 +201,14 @@ const unfinished = fc.constantFrom('', '\x1b', '\x1b[', '\x1b[3', '\x1b[?2', '\x
 const probe =
   '\x18\x1b\\P\x1b8Q\x0eq\x0fq\x1bnq\x0f\x1b[4lA\tB\tC\r\n\x1b[2BX\x1b[99BY\n\n\nZ\x1b[?1049lW\x1b8V\tU\n\nT'
 
+/** The emulator brings back with a cursor (DECRC) which charset was in use, and not what was designated, where other terminals bring
+ *  back both. What it then shows after the next SI, no snapshot can bring about. */
+function isOwnToEmulator(text: string): boolean {
+  const sequences = text.split('\x1b').slice(1)
+  const designates = sequences.some((sequence) => /^[()*+\-.][^B]/.test(sequence))
+  return designates && sequences.some((sequence) => /^(?:8|\[u|\[\?[\d;]*104[89][\d;]*l)/.test(sequence))
+}
+
 describe('a snapshot', () => {
   test('brings a used terminal to the same state, whatever came before, and goes on alike, cut anywhere', async () => {
     await fc.assert(
@@ -211,6 +219,7 @@ describe('a snapshot', () => {
         output,
         fc.integer({ min: 0, max: 3 }),
         async (before, half, after, used, back) => {
+          fc.pre(!isOwnToEmulator(before + half + after))
           const all = bytesOf(before + half)
           const first = all.subarray(0, all.length - back)
           const [there, joined] = [new Viewer(size), new Viewer(size)]

@@ -217,7 +217,9 @@ for (const name of engineNames) {
       const { client, session, runner, view } = await make(t)
       const driver = await view({ drive: 'true' })
       await driver.hears(isOf('welcome'))
-      runner.socket.terminate()
+      runner.socket.close()
+      // The service has answered its goodbye.
+      await runner.closed
       driver.socket.send(encodeInput(Buffer.from('while away')))
       // Its pong comes after that was taken.
       await new Promise((resolve) => {

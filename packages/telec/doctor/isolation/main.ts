@@ -156,10 +156,12 @@ async function send(socketPath: string, agent: Agent, { method, path, body, prot
     })
     sent.end(body)
     const response = await promise
-    const isOpen = response.statusCode === 101
+    // Refusals are JSON. What is not may go on without end.
+    const saysMore = /json/.test(response.headers['content-type'] ?? '')
+    if (!saysMore) response.destroy()
     const waitSeconds = Math.min(Number(response.headers['retry-after'] ?? 1) || 1, 5)
     return {
-      answer: { status: response.statusCode ?? 0, body: isOpen ? '' : await readSome(response) },
+      answer: { status: response.statusCode ?? 0, body: saysMore ? await readSome(response) : '' },
       waitSeconds,
     }
   } catch (error) {
