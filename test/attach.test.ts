@@ -2,10 +2,11 @@
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { Installation } from './support/installation.ts'
+import { runnerPid } from './support/runner-process.ts'
 import { Terminal } from './support/tmux.ts'
 
 const usage = 64
@@ -242,20 +243,3 @@ test('without a terminal there is nothing to draw on, and it is said what to do 
   assert.match(ran.stderr, /cannot attach to the session \S+: that needs a terminal .*\nFollow it as text: telec tail /)
   await own.telec(['stop', id])
 })
-
-/** Runners carry their session's id in their title. */
-function runnerPid(id: string): number {
-  for (const entry of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
-    if (commandLine(entry).startsWith(`telec-runner ${id}`)) return Number(entry)
-  }
-  throw new Error(`no runner of session ${id} is there`)
-}
-
-/** Empty where the process has gone meanwhile. */
-function commandLine(pid: string): string {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'latin1')
-  } catch {
-    return ''
-  }
-}

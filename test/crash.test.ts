@@ -2,10 +2,11 @@
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { engines, Installation } from './support/installation.ts'
+import { runnerPid } from './support/runner-process.ts'
 
 const line = (index: number) => `${String(index).padStart(9, '0')}\r\n`
 /** Some MB of numbered lines, with pauses, so that there is a middle to be killed in. */
@@ -106,22 +107,5 @@ async function newestId(own: Installation): Promise<string> {
   for (;;) {
     const [session] = (await own.client.listSessions({ limit: 1 })).sessions
     if (session !== undefined) return session.id
-  }
-}
-
-/** Runners carry their session's id in their title. */
-function runnerPid(id: string): number {
-  for (const entry of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
-    if (commandLine(entry).startsWith(`telec-runner ${id}`)) return Number(entry)
-  }
-  throw new Error(`no runner of session ${id} is there`)
-}
-
-/** Empty where the process has gone meanwhile. */
-function commandLine(pid: string): string {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'latin1')
-  } catch {
-    return ''
   }
 }

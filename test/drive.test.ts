@@ -3,13 +3,14 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
 import { type IncomingMessage, request } from 'node:http'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import type { CommandView, SessionView } from '@teleclaude/core/api.ts'
 import type { AgentState } from '@teleclaude/core/session.ts'
 import { engines, Installation, telecPath } from './support/installation.ts'
+import { runnerPid } from './support/runner-process.ts'
 
 const usage = 64
 const data = 65
@@ -80,23 +81,6 @@ async function reportAgent(own: Installation, id: string, state: AgentState): Pr
 async function kill(daemon: ChildProcess): Promise<void> {
   daemon.kill('SIGKILL')
   await once(daemon, 'exit')
-}
-
-/** Runners carry their session's id in their title. */
-function runnerPid(id: string): number {
-  for (const entry of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
-    if (commandLine(entry).startsWith(`telec-runner ${id}`)) return Number(entry)
-  }
-  throw new Error(`no runner of session ${id} is there`)
-}
-
-/** Empty where the process has gone meanwhile. */
-function commandLine(pid: string): string {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'latin1')
-  } catch {
-    return ''
-  }
 }
 
 for (const engine of engines) {

@@ -1,3 +1,5 @@
+// What snapshots carry and what a screen tells and takes. One file: its laws share the generators of output, and the comparison.
+
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { describe, test } from 'node:test'

@@ -1,4 +1,4 @@
-// What contract.ts promises of events and of hints, on both real engines.
+// What contract.ts promises of events and of hints, on both real engines. One file: a hint is only ever about what is tested here.
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'

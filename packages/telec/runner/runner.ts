@@ -7,22 +7,18 @@ import { Client } from '@teleclaude/client/client.ts'
 import type { ToRunner } from '@teleclaude/core/link.ts'
 import type { Driver, SessionExit, TerminalSize } from '@teleclaude/core/session.ts'
 import { neutralise } from '@teleclaude/core/terminal-text.ts'
-import {
-  type ChunkKind,
-  encodeChunk,
-  encodeResize,
-  encodeSnapshotPart,
-  maxChunkBytes,
-  maxSnapshotBytes,
-} from '@teleclaude/core/transcript.ts'
+import { type ChunkKind, encodeChunk, encodeResize } from '@teleclaude/core/transcript.ts'
 import { holdLifeline } from '../recovery/lifeline.ts'
 import { identify, type Machine, type ProcessIdentity, thisMachine } from '../recovery/process-identity.ts'
 import { removeSpool } from '../recovery/remove-spool.ts'
 import { writeSessionFile } from '../recovery/session-file.ts'
 import { Commands } from './commands.ts'
 import { RunnerLink } from './link.ts'
+import { OutputGatherer } from './output-gatherer.ts'
 import { type Pty, spawnPty } from './pty.ts'
-import { ScreenFeed, type Snapshot } from './screen-feed.ts'
+import { ScreenFeed } from './screen-feed.ts'
+import { sessionEnvironment } from './session-environment.ts'
+import { SnapshotSender } from './snapshot-sender.ts'
 import { Spool, SpoolError } from './spool.ts'
 import { TerminalInput } from './terminal-input.ts'
 
@@ -47,8 +43,6 @@ export type SpoolLimits = {
   readonly paceAboveBytes: number
 }
 
-/** Output gathers for this long once there is a lot of it; the first byte after a pause goes at once. */
-const gatherMs = 8
 /** How long a program that was asked to stop has before it is killed. */
 const stopGraceMs = 5_000
 /** How long a service has to take the rest where the machine, or the session's scope, is being shut down. */
@@ -82,16 +76,13 @@ class Runner {
   readonly #link: RunnerLink
   readonly #commands: Commands
   readonly #screen: ScreenFeed
-  /** What is left of the snapshot that is being sent; null where none is. */
-  #snapshot: Snapshot | null = null
-  #snapshotsAsked = 0
   /** Whether the program wants somebody to look, and nobody has typed since. */
   #wantsAttention = false
-  readonly #gathered = Buffer.allocUnsafe(maxChunkBytes)
-  #gatheredBytes = 0
-  #gatheredAtUs = 0
-  #cancelFlush: (() => void) | null = null
-  #lastFlushMs = 0
+  readonly #snapshots: SnapshotSender
+  readonly #gatherer = new OutputGatherer({
+    offsetUs: () => this.#offsetUs(),
+    chunk: (offsetUs, bytes) => this.#record('output', offsetUs, bytes),
+  })
   #pty: Pty | null = null
   #size: TerminalSize
   #input: TerminalInput | null = null
@@ -141,6 +132,7 @@ class Runner {
       },
       failed: (error) => this.#log(`has no screen any more: ${error instanceof Error ? error.message : error}`),
     })
+    this.#snapshots = new SnapshotSender(this.#screen, (frame) => this.#link.sendNow(frame))
     this.#commands = new Commands({
       input: () => this.#input,
       bracketedPaste: () => this.#screen.bracketedPaste,
@@ -198,7 +190,7 @@ class Runner {
       const pty = spawnPty(
         { ...this.#task, env: sessionEnvironment(this.#task.sessionId) },
         {
-          output: (bytes) => this.#gather(bytes),
+          output: (bytes) => this.#gatherer.add(bytes),
           exited: (exit) => this.#exited(exit),
         },
       )
@@ -249,32 +241,12 @@ class Runner {
         this.#commands.add(message.number, message.request)
         return
       case 'snapshot':
-        this.#beginSnapshot().catch((error: unknown) => this.#log(`cannot show its screen: ${error}`))
+        this.#gatherer.flush()
+        this.#snapshots.begin().catch((error: unknown) => this.#log(`cannot show its screen: ${error}`))
         return
       case 'snapshot-more':
-        this.#sendSnapshotPart()
+        this.#snapshots.sendPart()
     }
-  }
-
-  async #beginSnapshot(): Promise<void> {
-    this.#snapshotsAsked += 1
-    const asked = this.#snapshotsAsked
-    this.#snapshot = null
-    this.#flush()
-    const snapshot = await this.#screen.snapshot()
-    // Asked for anew meanwhile, over another connection.
-    if (snapshot === null || asked !== this.#snapshotsAsked) return
-    if (snapshot.bytes.length > maxSnapshotBytes) throw new Error(`it takes ${snapshot.bytes.length} bytes`)
-    this.#snapshot = snapshot
-    this.#sendSnapshotPart()
-  }
-
-  #sendSnapshotPart(): void {
-    if (this.#snapshot === null) return
-    const { seq, bytes } = this.#snapshot
-    const isLast = bytes.length <= maxChunkBytes
-    this.#link.sendNow(encodeSnapshotPart({ seq, isLast, bytes: bytes.subarray(0, maxChunkBytes) }))
-    this.#snapshot = isLast ? null : { seq, bytes: bytes.subarray(maxChunkBytes) }
   }
 
   /** Where somebody drives, their terminal answers. What is not asked just now, a program may take for something else. */
@@ -296,42 +268,6 @@ class Runner {
 
   #offsetUs(): number {
     return Number((process.hrtime.bigint() - this.#startNs) / 1000n)
-  }
-
-  #gather(bytes: Buffer): void {
-    if (this.#gatheredBytes === 0) this.#gatheredAtUs = this.#offsetUs()
-    let taken = 0
-    while (taken < bytes.length) {
-      const copied = bytes.copy(this.#gathered, this.#gatheredBytes, taken)
-      taken += copied
-      this.#gatheredBytes += copied
-      if (this.#gatheredBytes === maxChunkBytes) {
-        this.#flush()
-        this.#gatheredAtUs = this.#offsetUs()
-      }
-    }
-    if (this.#gatheredBytes > 0 && this.#cancelFlush === null) this.#flushSoon()
-  }
-
-  #flushSoon(): void {
-    const waitedMs = performance.now() - this.#lastFlushMs
-    if (waitedMs >= gatherMs) {
-      const immediate = setImmediate(() => this.#flush())
-      this.#cancelFlush = () => clearImmediate(immediate)
-    } else {
-      const timer = setTimeout(() => this.#flush(), gatherMs - waitedMs)
-      this.#cancelFlush = () => clearTimeout(timer)
-    }
-  }
-
-  #flush(): void {
-    this.#cancelFlush?.()
-    this.#cancelFlush = null
-    this.#lastFlushMs = performance.now()
-    if (this.#gatheredBytes === 0) return
-    const bytes = this.#gathered.subarray(0, this.#gatheredBytes)
-    this.#gatheredBytes = 0
-    this.#record('output', this.#gatheredAtUs, bytes)
   }
 
   #record(kind: ChunkKind, offsetUs: number, bytes: Uint8Array): void {
@@ -373,7 +309,7 @@ class Runner {
   #resize(size: TerminalSize): void {
     if (this.#pty === null || (size.cols === this.#size.cols && size.rows === this.#size.rows)) return
     this.#size = size
-    this.#flush()
+    this.#gatherer.flush()
     this.#pty.resize(size)
     this.#record('resize', this.#offsetUs(), encodeResize(size))
   }
@@ -383,7 +319,7 @@ class Runner {
     const text = JSON.stringify(driver)
     if (this.#pty === null || text === this.#driver) return
     this.#driver = text
-    this.#flush()
+    this.#gatherer.flush()
     this.#record('driver', this.#offsetUs(), Buffer.from(text))
   }
 
@@ -391,7 +327,7 @@ class Runner {
     // From here on its process number may be another's.
     this.#pty = null
     this.#input = null
-    this.#flush()
+    this.#gatherer.flush()
     const bytes = Buffer.from(JSON.stringify(exit))
     this.#record('exit', this.#offsetUs(), bytes)
     if (!this.#recording) this.#recordLastWords('exit', bytes)
@@ -417,7 +353,7 @@ class Runner {
       return
     }
     this.#log(`stopped: ${reason}`)
-    this.#flush()
+    this.#gatherer.flush()
     this.#record('output', this.#offsetUs(), stopNotice(reason))
     this.#hangUp()
   }
@@ -456,15 +392,4 @@ class Runner {
 
 function stopNotice(reason: string): Buffer {
   return Buffer.from(`\r\n[TeleClaude stopped this session: ${neutralise(reason)}]\r\n`)
-}
-
-/** The caller's environment, less what describes the terminal it was typed in, and the service's secrets. */
-function sessionEnvironment(sessionId: string): Record<string, string> {
-  const { COLUMNS: _columns, LINES: _lines, TERMCAP: _termcap, ...inherited } = process.env
-  const env: Record<string, string> = { TERM: 'xterm-256color', TELECLAUDE_SESSION_ID: sessionId }
-  for (const [name, value] of Object.entries(inherited)) {
-    const isOurs = name === 'TELECLAUDE_SESSION_ID' || name.startsWith('TELECLAUDE_SECRET_')
-    if (value !== undefined && !isOurs) env[name] = value
-  }
-  return env
 }
