@@ -1,14 +1,10 @@
 // Migration 0004_command_numbers on databases with commands in them, on both real engines.
 
 import assert from 'node:assert/strict'
-import { cp, mkdtemp, readdir, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { formatInstant } from '@teleclaude/core/instant.ts'
 import type { SessionId } from '@teleclaude/core/session.ts'
 import type { StoreTarget } from './contract.ts'
-import { migrationsDirectory } from './migrations.ts'
 import { migrate, openStore } from './open.ts'
 import {
   ending,
@@ -19,19 +15,11 @@ import {
   startEngine,
   type TestEngine,
 } from './test-engines.ts'
+import { killedScript, migrationsBefore } from './test-migrations.ts'
 
 const name = '0004_command_numbers'
 
-/** The migrations before it. */
-const older = await mkdtemp(join(tmpdir(), 'teleclaude-migrations-'))
-for (const migration of await readdir(migrationsDirectory))
-  if (migration < name) await cp(join(migrationsDirectory, migration), join(older, migration), { recursive: true })
-after(() => rm(older, { recursive: true }))
-
-const killedScript = `
-  import { migrate } from './open.ts'
-  const { target, name } = JSON.parse(process.argv[1])
-  await migrate(target, { onProgress: (at) => { if (at.step === 'ran' && at.name === name) process.kill(process.pid, 'SIGKILL') } })`
+const older = await migrationsBefore(name)
 
 const ids = ['b', 'a', 'c'].map((digit) => `${digit.repeat(8)}-0000-4000-8000-000000000000` as SessionId)
 const [busy, quiet, idle] = ids
