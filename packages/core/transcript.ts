@@ -29,9 +29,10 @@ export const maxTerminalCells = 10_000
 /** A chunk holds at most this many bytes. */
 export const maxChunkBytes = 64 * 1024
 
-const headerBytes = 17
+/** Of a frame, before its chunk's bytes. */
+export const chunkHeaderBytes = 17
 /** A frame holds at most this many bytes. */
-export const maxFrameBytes = headerBytes + maxChunkBytes
+export const maxFrameBytes = chunkHeaderBytes + maxChunkBytes
 
 const codes: Readonly<Record<ChunkKind, number>> = { output: 1, resize: 2, exit: 3, driver: 4, gap: 5 }
 /** First byte of a frame that carries typed input towards the session; the rest is the bytes. */
@@ -41,12 +42,17 @@ export const snapshotFrameCode = 17
 
 /** Frame: kind (u8), seq (u64), offset in microseconds (u64), bytes; big-endian. */
 export function encodeChunk(chunk: TranscriptChunk): Buffer {
-  const frame = Buffer.allocUnsafe(headerBytes + chunk.bytes.length)
-  frame.writeUInt8(codes[chunk.kind], 0)
-  frame.writeBigUInt64BE(BigInt(chunk.seq), 1)
-  frame.writeBigUInt64BE(BigInt(chunk.offsetUs), 9)
-  frame.set(chunk.bytes, headerBytes)
+  const frame = Buffer.allocUnsafe(chunkHeaderBytes + chunk.bytes.length)
+  writeChunkHeader(frame, chunk)
+  frame.set(chunk.bytes, chunkHeaderBytes)
   return frame
+}
+
+/** Makes a frame of the chunk's bytes, which stand in it already. */
+export function writeChunkHeader(frame: Buffer, { kind, seq, offsetUs }: Omit<TranscriptChunk, 'bytes'>): void {
+  frame.writeUInt8(codes[kind], 0)
+  frame.writeBigUInt64BE(BigInt(seq), 1)
+  frame.writeBigUInt64BE(BigInt(offsetUs), 9)
 }
 
 export class FrameError extends Error {
@@ -57,7 +63,8 @@ export class FrameError extends Error {
  *  @throws FrameError for what is not a frame of a chunk, or breaks a limit. */
 export function decodeChunk(frame: Uint8Array): TranscriptChunk {
   const view = Buffer.from(frame.buffer, frame.byteOffset, frame.byteLength)
-  if (view.length < headerBytes) throw new FrameError(`a chunk's frame has ${view.length} bytes, fewer than its header`)
+  if (view.length < chunkHeaderBytes)
+    throw new FrameError(`a chunk's frame has ${view.length} bytes, fewer than its header`)
   if (view.length > maxFrameBytes)
     throw new FrameError(`a chunk's frame has ${view.length} bytes, over ${maxFrameBytes}`)
   const code = view.readUInt8(0)
@@ -68,7 +75,7 @@ export function decodeChunk(frame: Uint8Array): TranscriptChunk {
   if (seq < 1n || seq > BigInt(Number.MAX_SAFE_INTEGER) || offsetUs > BigInt(Number.MAX_SAFE_INTEGER)) {
     throw new FrameError(`a chunk's sequence ${seq} or offset ${offsetUs} is out of range`)
   }
-  return { seq: Number(seq), kind, offsetUs: Number(offsetUs), bytes: view.subarray(headerBytes) }
+  return { seq: Number(seq), kind, offsetUs: Number(offsetUs), bytes: view.subarray(chunkHeaderBytes) }
 }
 
 export function encodeInput(bytes: Uint8Array): Buffer {
