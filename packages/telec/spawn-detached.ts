@@ -11,6 +11,10 @@ export type Report = {
 
 export type DetachedOptions = {
   readonly args?: readonly string[]
+  /** For Node itself, where it is a module of ours. */
+  readonly nodeArgs?: readonly string[]
+  /** Beside the caller's. */
+  readonly env?: Readonly<Record<string, string>>
   readonly input?: string
   /** Takes what it prints. */
   readonly logFd: number
@@ -25,7 +29,7 @@ export const reportFd = 3
 export function spawnDetached(script: string, options: DetachedOptions): Promise<Report> {
   const path = fileURLToPath(new URL(script, import.meta.url))
   // It stays: less room for what is young costs it little, and saves ten megabytes.
-  const args = ['--max-semi-space-size=2', path, ...(options.args ?? [])]
+  const args = ['--max-semi-space-size=2', ...(options.nodeArgs ?? []), path, ...(options.args ?? [])]
   return spawnReporting(process.execPath, { ...options, args })
 }
 
@@ -35,6 +39,7 @@ export function spawnReporting(file: string, options: DetachedOptions): Promise<
     const child = spawn(file, options.args ?? [], {
       detached: true,
       cwd: options.cwd,
+      env: { ...process.env, ...options.env },
       stdio: [options.input === undefined ? 'ignore' : 'pipe', options.logFd, options.logFd, 'pipe'],
     })
     child.on('error', reject)

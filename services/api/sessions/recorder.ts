@@ -3,7 +3,7 @@
 
 import { nowUs } from '@teleclaude/core/instant.ts'
 import type { SessionId } from '@teleclaude/core/session.ts'
-import type { TranscriptChunk } from '@teleclaude/core/transcript.ts'
+import { isLastKind, type TranscriptChunk } from '@teleclaude/core/transcript.ts'
 import { type ChunkAppend, type Store, StoreError } from '@teleclaude/store/contract.ts'
 import type { Logger } from 'pino'
 
@@ -20,6 +20,11 @@ export type ChunkSource = {
 
 /** Time for chunks to gather, so that a hundred sessions typing cost one commit and not a hundred. */
 const gatherMs = 25
+/** From one commit to the next, where little has come in between: SQLite stops the service for as long as the disk takes, and who
+ *  types would meet one at every key. */
+const defaultRestMs = 200
+/** More than this does not wait for that. */
+const littleBytes = 256 * 1024
 const maxBatchBytes = 4 * 1024 * 1024
 const firstRetryMs = 200
 const maxRetryMs = 3_000
@@ -27,21 +32,33 @@ const maxRetryMs = 3_000
 export class Recorder {
   readonly #store: Store
   readonly #log: Logger
+  readonly #restMs: number
   readonly #waiting = new Set<ChunkSource>()
   #timer: NodeJS.Timeout | null = null
+  /** When it goes off. */
+  #dueMs = 0
   #running: Promise<void> | null = null
+  /** Of chunks that wait. */
+  #newBytes = 0
+  /** Somebody waits for what has come: a session's end. */
+  #isAwaited = false
+  #gatheredAtMs = 0
+  #restedAtMs = 0
   #retryMs = 0
   #stopped = false
 
-  constructor(store: Store, log: Logger) {
+  constructor(store: Store, log: Logger, restMs = defaultRestMs) {
     this.#store = store
     this.#log = log
+    this.#restMs = restMs
   }
 
-  /** Has the source's pending chunks written soon. Call it again whenever there are new ones. */
-  record(source: ChunkSource): void {
+  /** Has the source's pending chunks written soon, of which this is the newest. */
+  record(source: ChunkSource, { kind, bytes }: TranscriptChunk): void {
     this.#waiting.add(source)
-    this.#schedule(Math.max(gatherMs, this.#retryMs))
+    this.#newBytes += bytes.length
+    this.#isAwaited ||= isLastKind(kind)
+    this.#schedule(gatherMs)
   }
 
   /** Writes what is pending, once: where the store does not take it now, it stays with the runners' spools. */
@@ -53,14 +70,37 @@ export class Recorder {
   }
 
   #schedule(delayMs: number): void {
-    if (this.#timer !== null || this.#running !== null || this.#stopped) return
+    if (this.#running !== null || this.#stopped) return
+    const nowMs = performance.now()
+    const mayRest = !this.#isAwaited && this.#newBytes <= littleBytes
+    if (this.#timer === null) this.#gatheredAtMs = nowMs + Math.max(delayMs, this.#retryMs)
+    const dueMs = Math.max(this.#gatheredAtMs, mayRest ? this.#restedAtMs : 0)
+    if (this.#timer !== null) {
+      if (this.#dueMs <= dueMs) return
+      clearTimeout(this.#timer)
+    }
+    this.#dueMs = dueMs
     this.#timer = setTimeout(() => {
       this.#timer = null
       this.#running = this.#writeBatch().finally(() => {
         this.#running = null
-        if (this.#waiting.size > 0) this.#schedule(this.#retryMs)
+        this.#restedAtMs = performance.now() + this.#restMs
+        this.#countNew()
+        if (this.#waiting.size > 0) this.#schedule(0)
       })
-    }, delayMs)
+    }, dueMs - nowMs)
+  }
+
+  /** A batch may have left some, or put it back. */
+  #countNew(): void {
+    this.#newBytes = 0
+    this.#isAwaited = false
+    for (const { pending } of this.#waiting) {
+      for (const { kind, bytes } of pending) {
+        this.#newBytes += bytes.length
+        this.#isAwaited ||= isLastKind(kind)
+      }
+    }
   }
 
   async #writeBatch(): Promise<void> {
