@@ -18,3 +18,9 @@ export const limits = {
   streams: 256,
   sessions: { newcomer: 5, contributor: 20, member: 50, admin: 100 },
 } as const
+
+/** What is asked of the audit log before somebody else's content is shown. */
+export const auditPolicy = { require: 'committed', onAlarm: 'warn' } as const
+
+/** Of the auditor's file, before the next is begun. */
+export const auditFileMb = 256

@@ -57,9 +57,13 @@ export class Layers {
   /** Variables whose value is missing for a reason that has been said. */
   readonly #explained = new Set<string>()
 
-  /** @param need where it is left out, the whole file has to be right; else only what is picked, and what is named here has to be
-   *  known from elsewhere if the file can't be read */
-  constructor(mode: Mode, sources: ConfigSources, partial?: { readonly need: readonly string[] }) {
+  /** @param partial where it is left out, the whole file has to be right; else only what is picked. What it needs has to be known
+   *  from elsewhere if the file can't be read; what is below `group` is known from nowhere else, and has to be right as well */
+  constructor(
+    mode: Mode,
+    sources: ConfigSources,
+    partial?: { readonly need: readonly string[]; readonly group: string | null },
+  ) {
     const { configFile, secretsFile, envFile, env } = sources
     this.mode = mode
     this.#needsSecrets = partial === undefined
@@ -75,8 +79,10 @@ export class Layers {
     this.file = parseConfigFile(configFile, mode, { mustBeThere: mode === 'system' && partial === undefined })
     const isNeeded = partial?.need.every((key) => this.#fromEnvironment(key).length > 0) !== true
     const isReadable = this.file.yaml.value !== null
-    const isWhole = partial === undefined || (!isReadable && isNeeded)
-    this.#faults = this.#faults.concat(this.#environment.faults, isWhole ? this.file.faults : [])
+    const group = partial?.group ?? null
+    const isWhole = partial === undefined || (!isReadable && (isNeeded || group !== null))
+    const ofGroup = this.file.faults.filter((fault) => 'key' in fault && fault.key.split(/[.[]/)[0] === group)
+    this.#faults = this.#faults.concat(this.#environment.faults, isWhole ? this.file.faults : ofGroup)
   }
 
   /** The value that counts, parsed; `fallback` where nobody says one, and for a wrong one until `finish` throws. */
@@ -115,6 +121,19 @@ export class Layers {
     const isSaid = this.#settings.some((setting) => setting.key === key && setting.origin.layer !== 'default')
     if (!isSaid && !this.#explained.has(variable)) this.#refuse(key, { variable }, 'is not set')
     throw new ConfigError(this.#allFaults())
+  }
+
+  /** The value of a secret that the file names at a place of its own, such as in a list; null where it has to be refused. */
+  secretAt(name: string, path: KeyPath): Secret | null {
+    this.#needsSecrets = true
+    const found = this.#secrets.find(name)
+    if (found === null) this.#refuseMissingSecret(name, this.file.yaml.place(path))
+    return found?.secret ?? null
+  }
+
+  /** A secret that the file names for another service, which this one need not be able to read. */
+  passOver(name: string): void {
+    this.#secrets.mention(name)
   }
 
   /** A value of the file that no other layer can say. */
@@ -157,6 +176,13 @@ export class Layers {
     )
     // What the whole file was refused for is said once.
     if (!isThere) this.#faults.push({ ...at, problem, mend: this.#facts(key).mend ?? 'take it away' })
+  }
+
+  #refuseMissingSecret(name: string, at: ConfigPlace): void {
+    // It is somewhere, and why it can't be used is said.
+    if (this.#secrets.faults.length > 0) return
+    const mend = `write it into secrets.yml as "${name}: VALUE", or into a file of that name in /run/secrets`
+    this.#faults.push({ ...at, problem: `names the secret ${name}, which is nowhere`, mend })
   }
 
   #fromEnvironment(key: string): readonly Candidate[] {
@@ -231,10 +257,7 @@ export class Layers {
     if (found === null) {
       if (isShadowed) return []
       this.#explained.add(this.#facts(key).variable ?? key)
-      // It is somewhere, and why it can't be used is said.
-      if (this.#secrets.faults.length > 0) return []
-      const mend = `write it into secrets.yml as "${reference}: VALUE", or into a file of that name in /run/secrets`
-      this.#faults.push({ ...at, problem: `names the secret ${reference}, which is nowhere`, mend })
+      this.#refuseMissingSecret(reference, at)
       return []
     }
     const layer = 'secrets'

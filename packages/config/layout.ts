@@ -11,6 +11,8 @@ export type Layout = {
   readonly spoolDir: string
   readonly socket: string
   readonly database: string
+  /** Of the audit log: its private key. */
+  readonly auditKey: string
   readonly logFile: string
   /** Also the personal layer of whoever uses the machine's service. */
   readonly configFile: string
@@ -30,6 +32,7 @@ export function singleUserLayout(home: string): Layout {
     spoolDir: join(root, 'spool'),
     socket: join(runDir, 'api.sock'),
     database: join(root, 'teleclaude.db'),
+    auditKey: join(root, 'audit.key'),
     logFile: join(logDir, 'daemon.log'),
     configFile: join(root, 'config.yml'),
     secretsFile: join(root, 'secrets.yml'),
@@ -44,6 +47,9 @@ export type SystemLayout = {
   readonly envFile: string
   readonly runDir: string
   readonly socket: string
+  /** What the service has to keep beside the database. */
+  readonly stateDir: string
+  readonly auditKey: string
   readonly auditDir: string
 }
 
@@ -52,12 +58,15 @@ export function systemLayout(platform: NodeJS.Platform): SystemLayout {
   const isMac = platform === 'darwin'
   const etc = isMac ? '/usr/local/etc/teleclaude' : '/etc/teleclaude'
   const runDir = isMac ? '/usr/local/var/run/teleclaude' : '/run/teleclaude'
+  const stateDir = isMac ? '/usr/local/var/lib/teleclaude' : '/var/lib/teleclaude'
   return {
     configFile: join(etc, 'config.yml'),
     secretsFile: join(etc, 'secrets.yml'),
     envFile: join(etc, '.env'),
     runDir,
     socket: join(runDir, 'api.sock'),
+    stateDir,
+    auditKey: join(stateDir, 'audit.key'),
     auditDir: isMac ? '/usr/local/var/log/teleclaude' : '/var/log/teleclaude',
   }
 }

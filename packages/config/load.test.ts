@@ -372,3 +372,79 @@ test('who has the service for themselves has no limits to set', (t) => {
   const { sources } = place(t, { 'config.yml': 'limits:\n  connections: 10\n' })
   assert.match(refusal(() => loadSingleUserConfig(sources({}))).message, /limits is for a service of the whole machine/)
 })
+
+const sinksFile = `audit:
+  require: cosigned
+  on_alarm: refuse
+  sinks:
+    - file: { max_mb: 10, keep_files: 3 }
+    - syslog: { tls: "[2001:db8::1]:6514", ca_file: /etc/ssl/ca.pem }
+    - name: siem
+      format: ocsf
+      webhook: { url: "https://siem.example/in", secret: { secret: siem } }
+    - otlp: { url: "http://127.0.0.1:4318/v1/logs", headers: { secret: otlp } }
+`
+
+test('the auditor has its sinks with their secrets, which nobody else needs', (t) => {
+  const { sources, write } = place(t, {
+    'config.yml': sinksFile,
+    'secrets.yml': 'siem: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"\notlp: "Authorization: Bearer x"\n',
+  })
+  const env = { DATABASE_URL: url }
+  const { sinks } = loadDeployment(sources(env), { withSinks: true }).config
+  assert.deepEqual(
+    sinks.map(({ name, format, kind }) => [name, format, kind]),
+    [
+      ['file', 'native', 'file'],
+      ['syslog', 'native', 'syslog'],
+      ['siem', 'ocsf', 'webhook'],
+      ['otlp', 'native', 'otlp'],
+    ],
+  )
+  assert.partialDeepStrictEqual(sinks, [
+    { maxBytes: 10_000_000, keepFiles: 3 },
+    { to: { via: 'tls', host: '2001:db8::1', port: 6514, caFile: '/etc/ssl/ca.pem' } },
+    { url: 'https://siem.example/in', caFile: null },
+    { url: 'http://127.0.0.1:4318/v1/logs' },
+  ])
+  assert.equal(sinks[2]?.kind === 'webhook' && sinks[2].secret.reveal(), 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw')
+  const { config, warnings } = loadSystemConfig(sources(env))
+  assert.deepEqual([config.auditPolicy, warnings], [{ require: 'cosigned', onAlarm: 'refuse' }, []])
+  // Who ships nothing gets by without them.
+  write('secrets.yml', '')
+  assert.deepEqual(loadSystemConfig(sources(env)).warnings, [])
+  assert.match(
+    refusal(() => loadDeployment(sources(env), { withSinks: true })).message,
+    /config\.yml:9:\d+: audit\.sinks\[2\]\.webhook\.secret names the secret siem, which is nowhere/,
+  )
+  write('config.yml', '')
+  assert.partialDeepStrictEqual(loadDeployment(sources(env), { withSinks: true }).config.sinks, [
+    { name: 'file', kind: 'file', maxBytes: 256_000_000, keepFiles: null },
+  ])
+})
+
+test('a sink that is wrong stops the auditor, whatever else is wrong in the file, and never makes it ship elsewhere', (t) => {
+  const { sources, write } = place(t)
+  const env = { DATABASE_URL: url, TELECLAUDE_HOST: 'h' }
+  const wrong = {
+    '    - {}\n': /sinks\[0\] has not exactly one of file, syslog, webhook, otlp/,
+    '    - { file: , webhook: { url: "https://a.example", secret: { secret: a } } }\n': /has not exactly one of/,
+    '    - syslog: { tcp: "a:1", socket: /dev/log }\n': /has not exactly one of socket, tcp and tls/,
+    '    - syslog: { tcp: "a:70000" }\n': /has a port above 65535/,
+    '    - webhook: { url: "http://a.example", secret: { secret: a } }\n': /is no URL that begins with https/,
+    '    - webhook: { url: "https://u:p@a.example", secret: { secret: a } }\n': /holds a name or a password/,
+    '    - webhook: { url: "https://a.example", secret: hunter2 }\n': /webhook\.secret is no group of keys/,
+    '    - file:\n    - { name: file, syslog: { socket: /dev/log } }\n': /sinks\[1\] is a second sink called file/,
+    '    - { format: ocsf, file: }\n': /format is ocsf, and the file is what verify compares/,
+    '    - fiel:\n': /did you mean file/,
+  }
+  for (const [written, problem] of Object.entries(wrong)) {
+    write('config.yml', `people: 3\naudit:\n  sinks:\n${written}`)
+    const { message } = refusal(() => loadDeployment(sources(env), { withSinks: true }))
+    assert.match(message, problem, written)
+    assert.doesNotMatch(message, /people/)
+  }
+  write('config.yml', 'audit: [\n')
+  assert.match(refusal(() => loadDeployment(sources(env), { withSinks: true })).message, /config\.yml/)
+  assert.equal(loadDeployment(sources(env)).config.host, 'h')
+})

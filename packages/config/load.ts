@@ -5,11 +5,20 @@ import { hostname } from 'node:os'
 import type { GrantedRole, People } from '@teleclaude/core/people.ts'
 import type { z } from 'zod'
 import { databaseUrlSchema, transportProblems } from './database-url.ts'
-import { auditNotice, commandExpiryMinutes, limits as defaultLimits, logLevel as defaultLogLevel } from './defaults.ts'
+import {
+  auditNotice,
+  commandExpiryMinutes,
+  auditPolicy as defaultAuditPolicy,
+  limits as defaultLimits,
+  logLevel as defaultLogLevel,
+} from './defaults.ts'
 import { type ConfigSources, Layers, type Loaded } from './layers.ts'
 import type { LogLevel } from './log-level.ts'
-import { absolutePath, limitKeys, retentionKeys, sessionKeys, sessionLimitKeys, systemSchema } from './schema/system.ts'
+import { auditKeys } from './schema/audit.ts'
+import { absolutePath } from './schema/paths.ts'
+import { limitKeys, retentionKeys, sessionKeys, sessionLimitKeys, systemSchema } from './schema/system.ts'
 import { Secret } from './secret.ts'
+import { passOverSinks, readSinks, type SinkConfig, unconfirmedSinks } from './sinks.ts'
 
 type Common = { readonly host: string; readonly logLevel: LogLevel }
 /** What services need that know nobody. */
@@ -17,6 +26,8 @@ export type Deployment = Common & {
   /** As libpq reads it. */
   readonly databaseUrl: Secret
   readonly auditDirectory: string | null
+  /** None where they were not asked for. */
+  readonly sinks: readonly SinkConfig[]
 }
 /** What one user may have of the service. */
 export type UsageLimits = {
@@ -35,7 +46,12 @@ export type Lifetimes = {
   readonly commandExpiryMinutes: number
   readonly transcriptsDays: number | null
 }
+/** What is asked of the audit log before somebody else's content is shown. */
+export type AuditPolicy = { readonly require: 'committed' | 'cosigned'; readonly onAlarm: 'warn' | 'refuse' }
 export type SystemConfig = Common & {
+  readonly auditPolicy: AuditPolicy
+  /** Names of those of which nobody can tell whether they have got what was sent to them. */
+  readonly unconfirmedSinks: readonly string[]
   readonly databaseUrl: Secret
   readonly lifetimes: Lifetimes
   /** Shown at the start of every session, before anything is recorded. */
@@ -46,6 +62,8 @@ export type SystemConfig = Common & {
   readonly limits: UsageLimits
 }
 export type SingleUserConfig = Common & {
+  readonly auditPolicy: AuditPolicy
+  readonly unconfirmedSinks: readonly string[]
   /** Null: SQLite. */
   readonly databaseUrl: Secret | null
   readonly lifetimes: Lifetimes
@@ -61,8 +79,20 @@ export function loadSystemConfig(sources: ConfigSources): Loaded<SystemConfig> {
   const people = readPeople(layers)
   const limits = readLimits(layers)
   const lifetimes = readLifetimes(layers)
+  const auditPolicy = readAuditPolicy(layers)
+  passOverSinks(layers)
   const databaseUrl = layers.require('database.url', readDatabaseUrl(layers))
-  return layers.finish({ ...common, notice, databaseUrl, adminUid, people, limits, lifetimes })
+  return layers.finish({
+    ...common,
+    notice,
+    databaseUrl,
+    adminUid,
+    people,
+    limits,
+    lifetimes,
+    auditPolicy,
+    unconfirmedSinks: unconfirmedSinks(layers),
+  })
 }
 
 /** @throws ConfigError */
@@ -70,18 +100,34 @@ export function loadSingleUserConfig(sources: ConfigSources): Loaded<SingleUserC
   const layers = new Layers('single-user', sources)
   const common = readCommon(layers)
   const lifetimes = readLifetimes(layers)
-  return layers.finish({ ...common, lifetimes, notice: readNotice(layers), databaseUrl: readDatabaseUrl(layers) })
+  return layers.finish({
+    ...common,
+    lifetimes,
+    // The one user has no auditor, and nobody else's content.
+    auditPolicy: defaultAuditPolicy,
+    unconfirmedSinks: [],
+    notice: readNotice(layers),
+    databaseUrl: readDatabaseUrl(layers),
+  })
 }
 
-/** For the migrator and the auditor, who know nobody: what is wrong with the people is the api's to say. A file that can't be
+/** @param withSinks for the auditor; nobody else has to be able to read their secrets.
+ *  For the migrator and the auditor, who know nobody: what is wrong with the people is the api's to say. A file that can't be
  *  understood at all counts only where nothing that comes before it says what is needed.
  *  @throws ConfigError */
-export function loadDeployment(sources: ConfigSources): Loaded<Deployment> {
-  const layers = new Layers('system', sources, { need: ['host', 'database.url'] })
+export function loadDeployment(
+  sources: ConfigSources,
+  { withSinks = false }: { readonly withSinks?: boolean } = {},
+): Loaded<Deployment> {
+  const layers = new Layers('system', sources, {
+    need: ['host', 'database.url'],
+    group: withSinks ? 'audit' : null,
+  })
   const common = readCommon(layers)
   const auditDirectory = layers.pick('audit.directory', absolutePath, null)
+  const sinks = withSinks ? readSinks(layers) : []
   const databaseUrl = layers.require('database.url', readDatabaseUrl(layers))
-  return layers.finish({ ...common, databaseUrl, auditDirectory })
+  return layers.finish({ ...common, databaseUrl, auditDirectory, sinks })
 }
 
 /** What can be no number stays what it is, and is refused as such. */
@@ -145,6 +191,13 @@ function readLifetimes(layers: Layers): Lifetimes {
       commandExpiryMinutes,
     ),
     transcriptsDays: layers.pick('retention.transcripts_days', retentionKeys.transcripts_days.unwrap(), null),
+  }
+}
+
+function readAuditPolicy(layers: Layers): AuditPolicy {
+  return {
+    require: layers.pick('audit.require', auditKeys.require.unwrap(), defaultAuditPolicy.require),
+    onAlarm: layers.pick('audit.on_alarm', auditKeys.on_alarm.unwrap(), defaultAuditPolicy.onAlarm),
   }
 }
 

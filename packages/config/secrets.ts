@@ -33,6 +33,8 @@ export type FoundSecret = {
 export type Secrets = {
   /** Null where it is nowhere, and where the first place that has it is refused: nothing from further down comes in its stead. */
   find(name: string): FoundSecret | null
+  /** Somebody else needs it: it is not looked for, and not unused. */
+  mention(name: string): void
   /** What makes the sources unusable, and what is only unwise: complete once every `find` was made. */
   readonly faults: readonly ConfigFault[]
   readonly warnings: readonly ConfigFault[]
@@ -49,6 +51,7 @@ export function openSecrets(places: SecretPlaces): Secrets {
   const warnings: ConfigFault[] = []
   const directories = [...new Set(places.directories)]
   const asked = new Map<string, FoundSecret | null>()
+  const mentioned = new Set<string>()
 
   function read(file: string): { readonly text: string | null; readonly isRefused: boolean } {
     const found = readSecureFile(file, { mode: places.mode })
@@ -129,9 +132,12 @@ export function openSecrets(places: SecretPlaces): Secrets {
       asked.set(name, found)
       return found
     },
+    mention(name) {
+      mentioned.add(name)
+    },
     unused() {
       const missing = [...asked.keys()].filter((name) => !written.entries.has(name))
-      const unasked = [...written.entries.keys()].filter((name) => !asked.has(name))
+      const unasked = [...written.entries.keys()].filter((name) => !asked.has(name) && !mentioned.has(name))
       return unasked.map((name) => {
         const meant = suggest(name, missing)
         const mend =

@@ -7,6 +7,7 @@ import { z } from 'zod'
 import { databaseUrlSchema, hasPassword } from '../database-url.ts'
 import { commandExpiryMinutes, limits } from '../defaults.ts'
 import { logLevels } from '../log-level.ts'
+import { auditSchema } from './audit.ts'
 import { key, legacy, noGroup, says } from './facts.ts'
 import { secretReference } from './secrets.ts'
 
@@ -108,12 +109,6 @@ const openDatabaseUrl = databaseUrlSchema.refine((url) => !hasPassword(url), {
 const notice = z
   .string(says('is not text'))
   .regex(/^(?=.*\S)[^\p{Cc}\p{Cs}]{1,1000}$/u, 'is no line of text (1 to 1000 characters)')
-
-/** A path that means the same wherever it is read. */
-export const absolutePath = z
-  .string(says('is not text'))
-  .regex(/^(?!~)/, 'begins with ~, which nobody expands here')
-  .regex(/^\/[^\p{C}]{0,4095}$/u, 'is no absolute path')
 
 const amount = (least: number, most: number) =>
   z.int(says('is no whole number')).min(least, `is below ${least}`).max(most, `is above ${most}`)
@@ -235,20 +230,7 @@ export const deploymentKeys = {
 
 const systemKeys = {
   ...deploymentKeys,
-  audit: z
-    .strictObject(
-      {
-        directory: key(absolutePath.optional(), {
-          description:
-            'Where the auditor keeps its files. Default: /var/log/teleclaude (macOS: /usr/local/var/log/teleclaude).',
-          mend: 'write an absolute path, or take it away',
-          applies: 'restart',
-          variable: 'TELECLAUDE_AUDIT_DIR',
-        }),
-      },
-      noGroup,
-    )
-    .nullish(),
+  audit: auditSchema.nullish(),
   admin_uid: key(id().optional(), {
     description:
       'A uid whose person is an admin without being in `people`: the first admin, set by scripts/compose-up.',
