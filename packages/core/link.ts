@@ -51,6 +51,15 @@ export const toViewerSchema = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('welcome'), session: sessionViewSchema, ...wheel }),
   /** The wheel has changed hands. */
   z.strictObject({ type: z.literal('wheel'), ...wheel }),
+  /** To the owner: somebody else opened the session, or what they see of it has ended. Never part of what the program shows. */
+  z.strictObject({
+    type: z.literal('access'),
+    state: z.enum(['opened', 'ended']),
+    grantee: z.string(),
+    reason: z.string(),
+    drive: z.boolean(),
+    until: z.iso.datetime({ precision: 6 }),
+  }),
   /** Last message: nothing more will come. */
   z.strictObject({ type: z.literal('end'), session: sessionViewSchema }),
 ])

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import type { Caller } from './caller.ts'
-import { type Action, actions, decide, type Resource, sessionActions, visibleOwner } from './policy.ts'
+import { type Access, type Action, actions, decide, type Resource, sessionActions, visibleOwner } from './policy.ts'
 import { roles } from './role.ts'
 
 type About = 'service' | 'own person' | 'other person' | 'own session' | 'other session'
@@ -68,15 +68,26 @@ const expected: Readonly<Record<Action, Readonly<Partial<Record<About, string>>>
     'own session': '                     no     yes      yes         yes    yes',
     'other session': '                   no     none     none        none   no',
   },
+  'access.open': {
+    'own session': '                     no     no       no          no     yes',
+    'other session': '                   no     none     none        none   yes',
+  },
+  'access.list': { service: '            no     yes      yes         yes    yes' },
+  'access.end': { service: '             no     no       no          no     yes' },
+  'notices.read': { service: '           no     yes      yes         yes    yes' },
+  'audit.read': { service: '             no     yes      yes         yes    yes' },
+  'audit.prove': { service: '            no     yes      yes         yes    yes' },
+  'audit.export': { service: '           no     no       no          no     yes' },
+  'audit.acknowledge': { service: '      no     no       no          no     yes' },
+  'audit.rotate': { service: '           no     no       no          no     yes' },
+  'metrics.read': { service: '           no     no       no          no     yes' },
 }
 
-const content: readonly Action[] = [
-  'transcript.read',
-  'session.attach',
-  'session.drive',
-  'session.send',
-  'runner.connect',
-]
+const looking: readonly Action[] = ['transcript.read', 'session.attach']
+const driving: readonly Action[] = ['session.drive', 'session.send']
+/** What is the owner's, whatever somebody opens. */
+const ownersAlone: readonly Action[] = ['runner.connect', 'session.report']
+const content: readonly Action[] = [...looking, ...driving, ...ownersAlone]
 
 type Asking = Pick<Caller, 'person' | 'role' | 'refusal'>
 
@@ -90,7 +101,9 @@ function verdict(caller: Asking, action: Action, resource: Resource): 'yes' | 'n
 }
 
 const anyAction = fc.constantFrom(...actions)
-const anyResource = fc.constantFrom(...Object.values(resources))
+const opened = (access: Access | null): Resource => ({ kind: 'session', ownership: 'other', access })
+const anyAccess = fc.constantFrom<(Access | null)[]>(null, 'view', 'drive')
+const anyResource = fc.constantFrom(...Object.values(resources), opened('view'), opened('drive'))
 const anyRole = fc.constantFrom(...roles)
 /** Also those that nobody should make: somebody without a name, a public person. */
 const anyCaller: fc.Arbitrary<Asking> = fc.record({
@@ -120,10 +133,43 @@ test('a stronger role may never do less', () => {
   )
 })
 
-test("nobody, in whatever role, gets at the content of somebody else's session", () => {
+test("nobody, in whatever role, gets at the content of somebody else's session without a grant", () => {
   fc.assert(
     fc.property(anyCaller, fc.constantFrom(...content), (caller, action) => {
       assert.equal(decide(caller, action, resources['other session']).allow, false)
+      assert.equal(decide(caller, action, opened(null)).allow, false)
+    }),
+  )
+})
+
+test('a grant opens what it says to an admin and nothing to anybody else: to type takes one to drive', () => {
+  fc.assert(
+    fc.property(anyCaller, fc.constantFrom(...content), anyAccess, (caller, action, access) => {
+      const isAdmin = caller.role === 'admin' && caller.person !== null
+      const opens = { view: looking, drive: [...looking, ...driving] }
+      const isOpen = isAdmin && access !== null && opens[access].includes(action)
+      assert.equal(decide(caller, action, opened(access)).allow, isOpen)
+    }),
+  )
+})
+
+test('a grant takes nothing away, and one to drive allows what one to look does', () => {
+  const rank = (access: Access | null) => [null, 'view', 'drive'].indexOf(access)
+  fc.assert(
+    fc.property(anyCaller, anyAction, anyAccess, anyAccess, (caller, action, one, other) => {
+      const [less, more] = rank(one) <= rank(other) ? [one, other] : [other, one]
+      if (decide(caller, action, opened(less)).allow) assert.ok(decide(caller, action, opened(more)).allow)
+    }),
+  )
+})
+
+test('what is known of grants changes nothing about what is one’s own, nor about what is hidden', () => {
+  fc.assert(
+    fc.property(anyCaller, anyAction, anyAccess, (caller, action, access) => {
+      const own = decide(caller, action, { kind: 'session', ownership: 'own', access })
+      assert.deepEqual(own, decide(caller, action, resources['own session']))
+      if (caller.role === 'admin') return
+      assert.deepEqual(decide(caller, action, opened(access)), decide(caller, action, resources['other session']))
     }),
   )
 })
@@ -146,7 +192,8 @@ test("somebody else's session does not exist for who is no admin, whatever is as
   fc.assert(
     fc.property(anyCaller, anyAction, anyResource, (caller, action, resource) => {
       const isKnown = caller.role !== 'public' && caller.person !== null
-      const isHidden = isKnown && caller.role !== 'admin' && resource === resources['other session']
+      const isOthers = resource.kind === 'session' && resource.ownership === 'other'
+      const isHidden = isKnown && caller.role !== 'admin' && isOthers
       assert.equal(verdict(caller, action, resource) === 'none', isHidden)
     }),
   )

@@ -23,6 +23,16 @@ export const actions = [
   'session.attach',
   'session.drive',
   'runner.connect',
+  'access.open',
+  'access.list',
+  'access.end',
+  'notices.read',
+  'audit.read',
+  'audit.prove',
+  'audit.export',
+  'audit.acknowledge',
+  'audit.rotate',
+  'metrics.read',
 ] as const
 export type Action = (typeof actions)[number]
 
@@ -33,7 +43,15 @@ export type Ownership = 'own' | 'other'
 export type Resource =
   | { readonly kind: 'service' }
   | { readonly kind: 'person'; readonly ownership: Ownership }
-  | { readonly kind: 'session'; readonly ownership: Ownership }
+  | {
+      readonly kind: 'session'
+      readonly ownership: Ownership
+      /** What an access grant that holds now lets the caller do with somebody else's content; nothing where it is left out. */
+      readonly access?: Access | null
+    }
+
+/** To look only, or also to type. */
+export type Access = 'view' | 'drive'
 
 export type Decision =
   | { readonly allow: true }
@@ -57,17 +75,37 @@ export const sessionActions = [
   'session.attach',
   'session.drive',
   'runner.connect',
+  'access.open',
 ] as const satisfies readonly Action[]
 
 /** For everybody, and also while nothing else can be told. */
 export const openActions: readonly Action[] = ['health.read', 'whoami.read']
-const adminActions: readonly Action[] = ['config.read', 'config.reload', 'people.read', 'people.rebind']
-/** What an admin may do with a session of somebody else. The rest is content, and the owner's. */
-const metadataActions: readonly Action[] = ['session.read', 'session.stop', 'session.rename']
+const adminActions: readonly Action[] = [
+  'config.read',
+  'config.reload',
+  'people.read',
+  'people.rebind',
+  'access.open',
+  'access.end',
+  'audit.export',
+  'audit.acknowledge',
+  'audit.rotate',
+  'metrics.read',
+]
+/** What an admin may do with a session of somebody else without a grant. The rest is content, and the owner's. */
+const metadataActions: readonly Action[] = ['session.read', 'session.stop', 'session.rename', 'access.open']
+/** What a grant lets an admin do with it. */
+const grantedActions: Readonly<Record<Access, readonly Action[]>> = {
+  view: ['transcript.read', 'session.attach'],
+  drive: ['transcript.read', 'session.attach', 'session.drive', 'session.send'],
+}
 
 const notTheirs = 'this session belongs to somebody else'
+const noGrant = 'this session belongs to somebody else: open it first, with a reason (telec access open)'
+const noDriving = 'this session belongs to somebody else, and your access is to look only (telec access open --drive)'
 
-/** Decides from the caller and the resource alone, without I/O. Content (`transcript.read`, attach, drive, send) is the owner's. */
+/** Decides from the caller and the resource alone, without I/O. Content (`transcript.read`, attach, drive, send) is the owner's, and
+ *  an admin's only under an access grant. */
 export function decide(
   caller: Pick<Caller, 'person' | 'role' | 'refusal'>,
   action: Action,
@@ -80,13 +118,20 @@ export function decide(
   if (action === 'policy.explain' && kind === 'person' && !isOthers) return allow
   if (caller.role === 'public' || caller.person === null) return deny(caller.refusal)
   if (caller.role === 'admin') {
-    return kind !== 'session' || !isOthers || metadataActions.includes(action) ? allow : deny(notTheirs)
+    if (kind !== 'session' || !isOthers || metadataActions.includes(action)) return allow
+    return decideContent(action, resource.access ?? null)
   }
   // Whatever is asked about it, or whether there is one could be told from the answer.
   if (kind === 'session' && isOthers) return { allow: false, hidden: true, reason: notTheirs }
   if (action === 'policy.explain') return deny('what others may do is for admins to ask')
   if (adminActions.includes(action)) return deny('this is for admins')
   return kind === 'person' && isOthers ? deny('this is about somebody else') : allow
+}
+
+function decideContent(action: Action, access: Access | null): Decision {
+  if (access !== null && grantedActions[access].includes(action)) return allow
+  if (!grantedActions.drive.includes(action)) return deny(notTheirs)
+  return deny(access === null ? noGrant : noDriving)
 }
 
 /** Whose sessions the caller may see metadata of, as a person's name or everybody's. */

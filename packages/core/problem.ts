@@ -20,6 +20,10 @@ export const problemCodes = {
   'headers-too-large': 431,
   internal: 500,
   unavailable: 503,
+  /** What has to be on the record first could not be put there, or not be made safe there: nothing was done or shown. */
+  'not-recorded': 503,
+  /** The audit log has an alarm that no admin has looked at, and the configuration refuses content until then. */
+  'audit-alarm': 503,
 } as const
 export type ProblemCode = keyof typeof problemCodes
 
