@@ -17,6 +17,7 @@ import {
   startEngine,
   type TestEngine,
 } from './test-engines.ts'
+import { maxEpoch } from './values.ts'
 
 const host = 'build-box'
 const atUs = 1_769_853_600_000_001
@@ -92,9 +93,9 @@ for (const engineName of engineNames) {
       assert.deepEqual(
         (await readAll(store)).map(({ seq, bytes }) => ({ seq, bytes: Buffer.from(bytes) })),
         [
-          { seq: 1, bytes: encodeAuditEntry({ ...event, host, seq: 1, atUs }) },
-          { seq: 2, bytes: encodeAuditEntry({ ...denial(), host, seq: 2, atUs: 0 }) },
-          { seq: 3, bytes: encodeAuditEntry({ ...event, host, seq: 3, atUs: 0 }) },
+          { seq: 1, bytes: encodeAuditEntry({ ...event, host, epoch: 0, seq: 1, atUs }) },
+          { seq: 2, bytes: encodeAuditEntry({ ...denial(), host, epoch: 0, seq: 2, atUs: 0 }) },
+          { seq: 3, bytes: encodeAuditEntry({ ...event, host, epoch: 0, seq: 3, atUs: 0 }) },
         ],
       )
     })
@@ -199,11 +200,11 @@ for (const engineName of engineNames) {
         'UPDATE audit_entries SET seq = 7 WHERE seq = 2',
         'DELETE FROM audit_entries',
         engineName === 'postgres'
-          ? 'TRUNCATE audit_entries'
+          ? 'TRUNCATE audit_entries CASCADE'
           : `REPLACE INTO audit_entries (host, seq, at, entry) VALUES ('${host}', 1, 0, x'7b7d')`,
         engineName === 'postgres'
           ? `INSERT INTO audit_entries VALUES ('${host}', 1, now(), '{}') ON CONFLICT (host, seq) DO UPDATE SET entry = '{}'`
-          : `INSERT INTO audit_entries VALUES ('${host}', 1, 0, x'7b7d') ON CONFLICT (host, seq) DO UPDATE SET entry = x'7b7d'`,
+          : `INSERT INTO audit_entries (host, seq, at, entry) VALUES ('${host}', 1, 0, x'7b7d') ON CONFLICT (host, seq) DO UPDATE SET entry = x'7b7d'`,
       ]
       for (const statement of statements) {
         await assert.rejects(
@@ -248,7 +249,7 @@ for (const engineName of engineNames) {
       assert.deepEqual(await store.audit.tryTampering(host), all)
       assert.deepEqual(
         (await readAll(store)).map(({ bytes }) => Buffer.from(bytes)),
-        [encodeAuditEntry({ ...denial(), host, seq: 1, atUs })],
+        [encodeAuditEntry({ ...denial(), host, epoch: 0, seq: 1, atUs })],
       )
       assert.equal(await store.audit.append(host, [denial()], atUs), 2)
     })
@@ -257,7 +258,7 @@ for (const engineName of engineNames) {
 
 /** Of the denial under the greatest number there is: an entry has to fit whatever its number will be. */
 function sizeOf(detail: AuditEvent['detail']): number {
-  return encodeAuditEntry({ ...denial(detail), host, seq: Number.MAX_SAFE_INTEGER, atUs }).length
+  return encodeAuditEntry({ ...denial(detail), host, epoch: maxEpoch, seq: Number.MAX_SAFE_INTEGER, atUs }).length
 }
 
 describe('the audit log in PostgreSQL', () => {
@@ -295,7 +296,7 @@ describe('the audit log in PostgreSQL', () => {
         `CREATE ROLE ${role} LOGIN PASSWORD 'test'`,
         `GRANT SELECT ON teleclaude_migrations TO ${role}`,
       ]),
-      `GRANT SELECT, INSERT ON audit_entries TO ${roles.api}`,
+      `GRANT SELECT, INSERT ON audit_entries, audit_subtrees, audit_texts TO ${roles.api}`,
       `GRANT SELECT, INSERT, UPDATE ON audit_heads TO ${roles.api}`,
       `GRANT SELECT ON audit_entries, audit_heads TO ${roles.auditor}`,
       `GRANT SELECT, INSERT, UPDATE ON auditor_cursors TO ${roles.auditor}`,

@@ -37,19 +37,24 @@ function hearing() {
   let wake = () => {
     // Nobody waits.
   }
+  async function next(what: string): Promise<void> {
+    while (!heard.includes(what)) {
+      const { promise, resolve } = Promise.withResolvers<void>()
+      wake = resolve
+      await promise
+    }
+    heard.splice(heard.indexOf(what), 1)
+  }
   return {
     heard,
     onHint(what: string) {
       heard.push(what)
       wake()
     },
-    async next(what: string): Promise<void> {
-      while (!heard.includes(what)) {
-        const { promise, resolve } = Promise.withResolvers<void>()
-        wake = resolve
-        await promise
-      }
-      heard.splice(heard.indexOf(what), 1)
+    next,
+    /** One of each, as there is when the connection is made. */
+    async nextOfAll(): Promise<void> {
+      for (const what of ['commands', 'events', 'access', 'auditor']) await next(what)
     },
   }
 }
@@ -319,8 +324,7 @@ for (const engineName of engineNames) {
       const { store } = await engine.createStore()
       const ears = hearing()
       const listening = store.listen('testhost', ears.onHint)
-      await ears.next('commands')
-      await ears.next('events')
+      await ears.nextOfAll()
       const { id } = await store.sessions.create(newSession())
       await ears.next('events')
       await store.sessions.setAgentStatus(id, { state: 'idle', source: 'hook' }, 1)
@@ -331,8 +335,7 @@ for (const engineName of engineNames) {
       await listening.close()
       const others = hearing()
       const other = store.listen('testhost', others.onHint)
-      await others.next('commands')
-      await others.next('events')
+      await others.nextOfAll()
       await store.commands.enqueue(send(id))
       await others.next('commands')
       assert.deepEqual(ears.heard, [])
@@ -359,8 +362,7 @@ for (const engineName of engineNames) {
       const { id } = await store.sessions.create(newSession())
       const ears = hearing()
       const listening = store.listen('testhost', ears.onHint)
-      await ears.next('commands')
-      await ears.next('events')
+      await ears.nextOfAll()
       await store.sessions.rename(id, 'a session', 1)
       await assert.rejects(store.sessions.create(newSession({ id })))
       await assert.rejects(store.commands.enqueue(send(newSession().id)))
@@ -404,10 +406,7 @@ describe('two hosts on one PostgreSQL', () => {
     const [first, second] = [hearing(), hearing()]
     one.listen('first', first.onHint)
     two.listen('second', second.onHint)
-    for (const ears of [first, second]) {
-      await ears.next('commands')
-      await ears.next('events')
-    }
+    for (const ears of [first, second]) await ears.nextOfAll()
     return { one, two, first, second, target }
   }
   const interrupt = (sessionId: SessionId) =>
@@ -434,8 +433,7 @@ describe('two hosts on one PostgreSQL', () => {
     const cut = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
       WHERE datname = current_database() AND application_name = 'teleclaude hints of second'`
     await queryRows(target, cut)
-    await second.next('commands')
-    await second.next('events')
+    await second.nextOfAll()
     const { id } = await one.sessions.create(newSession({ host: 'second' }))
     await second.next('events')
     await one.commands.enqueue(interrupt(id))

@@ -1,12 +1,25 @@
 // What a value must be for both engines to keep it unchanged. PostgreSQL's text holds no NUL (PostgreSQL 8.3) and UTF-8
 // has no lone surrogates, so the store refuses both at its door, before either engine could refuse, cut or replace them.
 
+import { type AccessGrant, maxReasonLength, type Notice } from '@teleclaude/core/access.ts'
 import { type CommandRequest, maxSendLength } from '@teleclaude/core/command.ts'
-import type { BoundAccount, NewCommand, NewSession, SessionQuery, SessionScope } from './contract.ts'
+import type {
+  Alarm,
+  AuditorWord,
+  AuditQuery,
+  BoundAccount,
+  NewCommand,
+  NewSession,
+  SessionQuery,
+  SessionScope,
+} from './contract.ts'
 
-const maxNameLength = 255
+export const maxNameLength = 255
+/** What PostgreSQL's integer holds. */
+export const maxEpoch = 2 ** 31 - 1
 
-function canHold(text: string): boolean {
+/** Whether both engines can hold it: nothing that is stored is such text otherwise. */
+export function canHold(text: string): boolean {
   return !text.includes('\0') && text.isWellFormed()
 }
 
@@ -59,6 +72,47 @@ export function canReach(scope: SessionScope): boolean {
   return scope.kind === 'all' || canHold(scope.person)
 }
 
+/** Whether any entry could match at all. */
+export function canBeFound({ scope, sessionId, actor, owner, action }: AuditQuery): boolean {
+  return canReach(scope) && [sessionId, actor, owner, action].every((text) => canHold(text ?? ''))
+}
+
+export function requireGrant({
+  host,
+  owner,
+  grantee,
+  reason,
+}: Pick<AccessGrant, 'host' | 'owner' | 'grantee' | 'reason'>): void {
+  requireText(host, "the access grant's host", maxNameLength)
+  requireText(owner, "the access grant's owner", maxNameLength)
+  requireText(grantee.person, "the access grant's holder", maxNameLength)
+  requireText(reason, "the access grant's reason", maxReasonLength)
+}
+
+export function requireNotice({ person, by }: Pick<Notice, 'person' | 'by'>): void {
+  requireText(person, "the notice's person", maxNameLength)
+  requireText(by, "the notice's cause", maxNameLength)
+}
+
+const maxMessageLength = 10_000
+
+export function requireMessage({ message }: Pick<Alarm | AuditorWord, 'message'>): void {
+  if (message !== null) requireText(message, "the auditor's message", maxMessageLength)
+}
+
+export function requireSink(sink: string): void {
+  requireText(sink, "the sink's name", maxNameLength)
+}
+
+export function requireParked(reason: string): void {
+  requireText(reason, 'why an entry is parked', maxMessageLength)
+}
+
+/** @throws RangeError */
+export function requireFew(values: readonly unknown[], most: number, name: string): void {
+  if (values.length > most) throw new RangeError(`cannot read ${name}: ${values.length} at once are more than ${most}`)
+}
+
 /** Whether any session could match at all: none holds such text. */
 export function canMatch(query: SessionQuery): boolean {
   return canReach(query.scope) && canHold(query.project ?? '') && query.statuses?.length !== 0
@@ -84,3 +138,9 @@ export function isSelective(query: SessionQuery): boolean {
 
 /** One read returns at most this many chunks, so that its cost does not grow with what follows. */
 export const maxChunksPerRead = 1000
+
+/** And at most so many entries' texts. */
+export const maxTextsPerRead = 1000
+
+/** And the views of so many grants. */
+export const maxGrantsPerRead = 200

@@ -7,8 +7,34 @@ import type { InstanceLock, Listening, Store } from '../contract.ts'
 import type { Engine } from '../engine.ts'
 import { createGate } from '../gate.ts'
 import { compareMigrations, requireCurrent } from '../migrations.ts'
+import {
+  beginView,
+  endGrant,
+  endView,
+  findGrant,
+  listExpiredGrants,
+  listGrants,
+  listOpenViews,
+  listViews,
+  openGrant,
+} from './access.ts'
 import { bindAccount, listAccounts, rebindAccount } from './accounts.ts'
-import { appendAudit, headSeq, moveCursor, readAudit, readCursor, tryTampering } from './audit.ts'
+import { createAuditAppender, headSeq, moveCursor, readAudit, readCursor, readHead, tryTampering } from './audit.ts'
+import { findAudit, readTexts } from './audit-search.ts'
+import {
+  acknowledgeAlarm,
+  cosign,
+  lastWord,
+  listAlarms,
+  listParked,
+  listSinks,
+  noteAttempt,
+  parkEntries,
+  raiseAlarm,
+  sayWord,
+  unparkEntry,
+} from './auditor.ts'
+import { addCheckpoint, findCheckpoint, listCheckpoints, readSubtrees } from './checkpoints.ts'
 import {
   closeCommands,
   enqueueCommand,
@@ -20,9 +46,10 @@ import {
 } from './commands.ts'
 import { openPool, parseServer, type Server, translateError } from './connection.ts'
 import { findEvent, newestEvent, readEvents, removeEvents } from './events.ts'
-import { listenForAudit, listenForSessions } from './hints.ts'
+import { listenForAudit, listenForHints } from './hints.ts'
 import { acquireLock } from './lock.ts'
 import { applyMigrations, readApplied } from './migrate.ts'
+import { addNotice, countUnseen, listNotices, markSeen } from './notices.ts'
 import { applyPrivileges, readPrivilegeState } from './privileges.ts'
 import {
   countLiveSessions,
@@ -37,7 +64,7 @@ import {
   renameSession,
   setAgentStatus,
 } from './sessions.ts'
-import { appendChunks, lastSeq, listRemovable, readChunks, removeChunks } from './transcripts.ts'
+import { appendChunks, lastSeq, listRemovable, markSealed, readChunks, removeChunks, sealedSeq } from './transcripts.ts'
 
 /** @throws StoreError 'unavailable' where the URL is none */
 export function postgresEngine(url: string): Engine {
@@ -62,10 +89,11 @@ const pingRow = z.strictObject({ answer: z.literal(1) })
 function createPostgresStore(pool: DatabasePool, server: Server, lock: InstanceLock | null): Store {
   const { run, close } = createGate(server.where, (error) => translateError(error, server.where), lock)
   const listenings = new Set<Listening>()
+  const appender = createAuditAppender(pool)
   const append = createAuditQueue(async (host, pending) => {
     // It may have waited for a group before it.
     lock?.requireHeld()
-    return appendAudit(pool, host, pending)
+    return appender.append(host, pending)
   })
   return {
     sessions: {
@@ -85,6 +113,8 @@ function createPostgresStore(pool: DatabasePool, server: Server, lock: InstanceL
       append: (appends) => run(() => appendChunks(pool, appends)),
       lastSeq: (id) => run(() => lastSeq(pool, id)),
       read: (id, options) => run(() => readChunks(pool, id, options)),
+      sealedSeq: (id) => run(() => sealedSeq(pool, id)),
+      markSealed: (id, seq) => run(() => markSealed(pool, id, seq)),
       listRemovable: (host, query) => run(() => listRemovable(pool, host, query)),
       remove: (id, options) => run(() => removeChunks(pool, id, options)),
     },
@@ -99,11 +129,49 @@ function createPostgresStore(pool: DatabasePool, server: Server, lock: InstanceL
     },
     audit: {
       append: (host, events, atUs) => run(() => append(host, events, atUs)),
+      beginEpoch: (host, fromEpoch, event, atUs) => run(() => appender.beginEpoch(host, fromEpoch, event, atUs)),
       headSeq: (host) => run(() => headSeq(pool, host)),
+      readHead: (host) => run(() => readHead(pool, host)),
       read: (host, options) => run(() => readAudit(pool, host, options)),
+      find: (host, query) => run(() => findAudit(pool, host, query)),
+      readTexts: (host, seqs) => run(() => readTexts(pool, host, seqs)),
+      readSubtrees: (host, wanted) => run(() => readSubtrees(pool, host, wanted)),
+      addCheckpoint: (host, checkpoint) => run(() => addCheckpoint(pool, host, checkpoint)),
+      findCheckpoint: (host, which) => run(() => findCheckpoint(pool, host, which)),
+      listCheckpoints: (host, options) => run(() => listCheckpoints(pool, host, options)),
       readCursor: (host, sink) => run(() => readCursor(pool, host, sink)),
       moveCursor: (host, sink, seq) => run(() => moveCursor(pool, host, sink, seq)),
       tryTampering: (host) => run(() => tryTampering(server, host)),
+    },
+    auditor: {
+      cosign: (host, cosignature) => run(() => cosign(pool, host, cosignature)),
+      say: (host, word) => run(() => sayWord(pool, host, word)),
+      lastWord: (host) => run(() => lastWord(pool, host)),
+      raiseAlarm: (host, alarm) => run(() => raiseAlarm(pool, host, alarm)),
+      listAlarms: (host, options) => run(() => listAlarms(pool, host, options)),
+      acknowledgeAlarm: (host, id, by, atUs) => run(() => acknowledgeAlarm(pool, host, id, by, atUs)),
+      listSinks: (host) => run(() => listSinks(pool, host)),
+      park: (host, sink, entries, seq, atUs) => run(() => parkEntries(pool, host, sink, entries, seq, atUs)),
+      listParked: (host, query) => run(() => listParked(pool, host, query)),
+      unpark: (host, sink, seq) => run(() => unparkEntry(pool, host, sink, seq)),
+      noteAttempt: (host, sink, seq, reason, atUs) => run(() => noteAttempt(pool, host, sink, seq, reason, atUs)),
+    },
+    access: {
+      open: (grant, noticeId) => run(() => openGrant(pool, grant, noticeId)),
+      find: (id) => run(() => findGrant(pool, id)),
+      list: (query) => run(() => listGrants(pool, query)),
+      end: (id, ended) => run(() => endGrant(pool, id, ended)),
+      listExpired: (host, atUs, limit) => run(() => listExpiredGrants(pool, host, atUs, limit)),
+      beginView: (view) => run(() => beginView(pool, view)),
+      endView: (id, ended) => run(() => endView(pool, id, ended)),
+      listOpenViews: (host) => run(() => listOpenViews(pool, host)),
+      listViews: (grantIds) => run(() => listViews(pool, grantIds)),
+    },
+    notices: {
+      add: (notice) => run(() => addNotice(pool, notice)),
+      list: (query) => run(() => listNotices(pool, query)),
+      countUnseen: (person) => run(() => countUnseen(pool, person)),
+      markSeen: (person, throughId, atUs) => run(() => markSeen(pool, person, throughId, atUs)),
     },
     accounts: {
       list: (host) => run(() => listAccounts(pool, host)),
@@ -117,7 +185,7 @@ function createPostgresStore(pool: DatabasePool, server: Server, lock: InstanceL
       remove: (beforeUs, limit) => run(() => removeEvents(pool, beforeUs, limit)),
     },
     listen(host, onHint) {
-      const listening = listenForSessions(server, host, onHint)
+      const listening = listenForHints(server, host, onHint)
       listenings.add(listening)
       return listening
     },

@@ -1,5 +1,5 @@
 // Whoever owns a thing may do everything with it: all of ours belongs to the owner of the database, and what keeps even
-// the owner from changing audit entries by accident is in its place.
+// the owner from changing the audit log by accident is in its place.
 
 import type pg from 'pg'
 import { z } from 'zod'
@@ -30,9 +30,16 @@ export async function findOwnerDifferences(client: pg.Client, where: string): Pr
   }))
 }
 
-const triggerRow = z.strictObject({ isInPlace: z.boolean() })
-/** pg_trigger.h: BEFORE 2, DELETE 8, UPDATE 16, TRUNCATE 32, and not ROW 1: for each statement. */
-const triggerType = 58
+const triggerRow = z.strictObject({ table: z.string() })
+
+/** What each of these triggers refuses, as the migrations make it: `type` as in pg_trigger.h (BEFORE 2, DELETE 8, UPDATE 16,
+ *  TRUNCATE 32, and not ROW 1: for each statement). A text may be erased, by the tables' owner. */
+const refused: readonly { readonly table: string; readonly events: string; readonly type: number }[] = [
+  { table: 'audit_entries', events: 'UPDATE OR DELETE OR TRUNCATE', type: 58 },
+  { table: 'audit_subtrees', events: 'UPDATE OR DELETE OR TRUNCATE', type: 58 },
+  { table: 'audit_checkpoints', events: 'UPDATE OR DELETE OR TRUNCATE', type: 58 },
+  { table: 'audit_texts', events: 'UPDATE', type: 18 },
+]
 
 export async function findTriggerDifferences(
   client: pg.Client,
@@ -44,23 +51,23 @@ export async function findTriggerDifferences(
     where,
     triggerRow,
     `
-    SELECT EXISTS (
+    SELECT wanted.name AS table FROM unnest($1::text[], $2::int[]) AS wanted (name, type)
+    WHERE to_regclass(wanted.name) IS NOT NULL AND NOT EXISTS (
       SELECT FROM pg_trigger
-      WHERE tgrelid = audit.oid AND tgname = 'audit_entries_stay' AND tgenabled = 'A' AND tgtype = $1
-        AND tgfoid = to_regprocedure('refuse_audit_change()') AND tgqual IS NULL AND tgattr = ''
-    ) AS "isInPlace"
-    FROM pg_class AS audit WHERE audit.oid = to_regclass('audit_entries')`,
-    [triggerType],
+      WHERE tgrelid = to_regclass(wanted.name) AND tgname = wanted.name || '_stay' AND tgenabled = 'A'
+        AND tgtype = wanted.type AND tgfoid = to_regprocedure('refuse_audit_change()') AND tgqual IS NULL AND tgattr = ''
+    )`,
+    [refused.map(({ table }) => table), refused.map(({ type }) => type)],
   )
-  return found
-    .filter(({ isInPlace }) => !isInPlace)
-    .map(() => ({
+  return refused
+    .filter(({ table }) => found.some((missing) => missing.table === table))
+    .map(({ table, events }) => ({
       kind: 'trigger',
-      subject: 'audit_entries',
-      what: 'the trigger audit_entries_stay, which refuses changes of TABLE audit_entries, is missing, altered or not always enabled',
+      subject: table,
+      what: `the trigger ${table}_stay, which refuses changes of TABLE ${table}, is missing, altered or not always enabled`,
       sql: [
-        'CREATE OR REPLACE TRIGGER audit_entries_stay BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_entries FOR EACH STATEMENT EXECUTE FUNCTION refuse_audit_change()',
-        'ALTER TABLE audit_entries ENABLE ALWAYS TRIGGER audit_entries_stay',
+        `CREATE OR REPLACE TRIGGER ${table}_stay BEFORE ${events} ON ${table} FOR EACH STATEMENT EXECUTE FUNCTION refuse_audit_change()`,
+        `ALTER TABLE ${table} ENABLE ALWAYS TRIGGER ${table}_stay`,
       ].join('; '),
     }))
 }

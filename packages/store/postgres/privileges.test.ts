@@ -8,7 +8,7 @@ import { z } from 'zod'
 import { startPostgres, type TestPostgres } from '../../../test/support/postgres-server.ts'
 import type { Store, StoreTarget } from '../contract.ts'
 import { applyPrivileges, migrate, openStore, readPrivilegeState } from '../open.ts'
-import { newSession, queryRows } from '../test-engines.ts'
+import { isStoreError, newSession, queryRows } from '../test-engines.ts'
 import { privileges } from './privileges.ts'
 
 let server: TestPostgres
@@ -98,6 +98,35 @@ describe('the role of the api', () => {
     session: null,
     detail: {},
   } as const
+  const withText = { ...event, texts: { reason: 'why' } } as const
+  const alarmId = crypto.randomUUID()
+  const grant = {
+    id: crypto.randomUUID(),
+    host: 'testhost',
+    sessionId: id,
+    owner: 'alice',
+    grantee: { person: 'carol', uid: 1002 },
+    reason: 'why',
+    drive: false,
+    openedAtUs: 1,
+    expiresAtUs: 2,
+  } as const
+  const view = {
+    id: crypto.randomUUID(),
+    grantId: grant.id,
+    host: 'testhost',
+    kind: 'attach',
+    openedAtUs: 1,
+  } as const
+  const notice = {
+    id: crypto.randomUUID(),
+    kind: 'session.stopped',
+    person: 'alice',
+    atUs: 1,
+    sessionId: id,
+    by: 'carol',
+    grantId: null,
+  } as const
   const operations: Record<string, (store: Store) => Promise<unknown>> = {
     'sessions.create': ({ sessions }) => sessions.create(newSession({ id })),
     'sessions.find': ({ sessions }) => sessions.find(id),
@@ -113,6 +142,8 @@ describe('the role of the api', () => {
     'transcripts.append': ({ transcripts }) =>
       transcripts.append([{ sessionId: id, chunks: [chunk], atUs: 1_700_000_000_000_003 }]),
     'transcripts.lastSeq': ({ transcripts }) => transcripts.lastSeq(id),
+    'transcripts.sealedSeq': ({ transcripts }) => transcripts.sealedSeq(id),
+    'transcripts.markSealed': ({ transcripts }) => transcripts.markSealed(id, 1),
     'transcripts.read': ({ transcripts }) => transcripts.read(id, { afterSeq: 0, maxBytes: 1 }),
     'commands.enqueue': ({ commands }) =>
       commands.enqueue({
@@ -149,7 +180,38 @@ describe('the role of the api', () => {
       await promise
       await listening.close()
     },
-    'audit.append': ({ audit }) => audit.append('testhost', [event], 1_700_000_000_000_010),
+    'audit.append': ({ audit }) =>
+      audit.append('testhost', [withText, ...Array.from({ length: 255 }, () => event)], 1_700_000_000_000_010),
+    'audit.beginEpoch': ({ audit }) =>
+      audit.beginEpoch('testhost', 0, { ...event, action: 'key.changed' }, 1_700_000_000_000_010),
+    'audit.readHead': ({ audit }) => audit.readHead('testhost'),
+    'audit.find': ({ audit }) => audit.find('testhost', { scope: { kind: 'all' }, limit: 1 }),
+    'audit.readTexts': ({ audit }) => audit.readTexts('testhost', [1]),
+    'audit.readSubtrees': ({ audit }) => audit.readSubtrees('testhost', [{ level: 8, index: 0 }]),
+    'audit.addCheckpoint': ({ audit }) => audit.addCheckpoint('testhost', { size: 1, note: 'note', madeAtUs: 1 }),
+    'audit.findCheckpoint': ({ audit }) => audit.findCheckpoint('testhost', 'newest'),
+    'audit.listCheckpoints': ({ audit }) => audit.listCheckpoints('testhost', { afterSize: 0, limit: 1 }),
+    'audit.readCursor': ({ audit }) => audit.readCursor('testhost', 'file'),
+    'auditor.lastWord': ({ auditor }) => auditor.lastWord('testhost'),
+    'auditor.listAlarms': ({ auditor }) => auditor.listAlarms('testhost', { unacknowledged: true }),
+    'auditor.acknowledgeAlarm': ({ auditor }) =>
+      auditor.acknowledgeAlarm('testhost', alarmId, 'carol', 1_700_000_000_000_011),
+    'auditor.listSinks': ({ auditor }) => auditor.listSinks('testhost'),
+    'auditor.listParked': ({ auditor }) => auditor.listParked('testhost', { sink: null, afterSeq: 0, limit: 1 }),
+    'access.open': ({ access }) => access.open(grant, crypto.randomUUID()),
+    'access.find': ({ access }) => access.find(grant.id),
+    'access.list': ({ access }) => access.list({ scope: { kind: 'person', person: 'alice' }, limit: 1 }),
+    'access.listExpired': ({ access }) => access.listExpired('testhost', 1, 1),
+    'access.beginView': ({ access }) => access.beginView(view),
+    'access.listOpenViews': ({ access }) => access.listOpenViews('testhost'),
+    'access.endView': ({ access }) =>
+      access.endView(view.id, { atUs: 1, firstSeq: null, lastSeq: null, bytes: 0, isComplete: true }),
+    'access.listViews': ({ access }) => access.listViews([grant.id]),
+    'access.end': ({ access }) => access.end(grant.id, { atUs: 1, by: 'carol', why: 'ended' }),
+    'notices.add': ({ notices }) => notices.add(notice),
+    'notices.list': ({ notices }) => notices.list({ person: 'alice', limit: 1 }),
+    'notices.countUnseen': ({ notices }) => notices.countUnseen('alice'),
+    'notices.markSeen': ({ notices }) => notices.markSeen('alice', notice.id, 1),
     'audit.headSeq': ({ audit }) => audit.headSeq('testhost'),
     'audit.read': ({ audit }) => audit.read('testhost', { afterSeq: 0, limit: 1 }),
     'audit.tryTampering': ({ audit }) => audit.tryTampering('testhost'),
@@ -161,7 +223,25 @@ describe('the role of the api', () => {
     ping: (store) => store.ping(),
   }
   /** These are the auditor's. */
-  const ofTheAuditor = ['audit.moveCursor', 'audit.readCursor']
+  const ofTheAuditor: Record<string, (store: Store) => Promise<unknown>> = {
+    'audit.moveCursor': ({ audit }) => audit.moveCursor('testhost', 'file', 1),
+    'auditor.cosign': ({ auditor }) =>
+      auditor.cosign('testhost', { size: 1, signer: 'auditor', line: 'line', atUs: 1 }),
+    'auditor.say': ({ auditor }) =>
+      auditor.say('testhost', {
+        vkey: 'key',
+        startedAtUs: 1,
+        atUs: 1,
+        state: 'shipping',
+        message: null,
+        verifiedSeq: 1,
+      }),
+    'auditor.raiseAlarm': ({ auditor }) =>
+      auditor.raiseAlarm('testhost', { id: alarmId, kind: 'gap', atUs: 1, fromSeq: 1, toSeq: 1, message: 'a gap' }),
+    'auditor.park': ({ auditor }) => auditor.park('testhost', 'file', [{ seq: 1, reason: 'why' }], 2, 1),
+    'auditor.noteAttempt': ({ auditor }) => auditor.noteAttempt('testhost', 'file', 1, 'why', 2),
+    'auditor.unpark': ({ auditor }) => auditor.unpark('testhost', 'file', 1),
+  }
 
   test("can do every operation of the store but the auditor's own", async () => {
     const { url } = await createReadyDatabase()
@@ -171,8 +251,11 @@ describe('the role of the api', () => {
     )
     assert.deepEqual(
       all.filter((name) => name !== 'close').sort(),
-      [...Object.keys(operations), ...ofTheAuditor].sort(),
+      [...Object.keys(operations), ...Object.keys(ofTheAuditor)].sort(),
     )
+    const auditor = await openStore(at(as('teleclaude_auditor', url)))
+    for (const run of Object.values(ofTheAuditor)) await run(auditor)
+    await auditor.close()
     const results: Record<string, unknown> = {}
     for (const [name, run] of Object.entries(operations)) results[name] = await run(store)
     assert.equal(results['commands.finish'], true)
@@ -185,7 +268,12 @@ describe('the role of the api', () => {
       { uid: 1000, osUser: 'alice', retired: true, boundAtUs: 1_700_000_000_000_011 },
       { uid: 1001, osUser: 'alice', retired: false, boundAtUs: 1_700_000_000_000_012 },
     ])
-    await assert.rejects(store.audit.moveCursor('testhost', 'file', 1))
+    assert.equal(results['audit.beginEpoch'], 257)
+    assert.equal(results['auditor.acknowledgeAlarm'], true)
+    assert.equal(results['access.end'], true)
+    assert.equal(results['notices.markSeen'], 2)
+    for (const [name, run] of Object.entries(ofTheAuditor))
+      await assert.rejects(run(store), isStoreError('not-writable', /42501/), name)
     await store.close()
   })
 })
@@ -198,7 +286,24 @@ test('the role of the auditor reads the log, keeps its cursors, and sees nothing
   await store.audit.moveCursor('testhost', 'file', 3)
   await store.audit.moveCursor('testhost', 'file', 4)
   assert.equal(await store.audit.readCursor('testhost', 'file'), 4)
-  await assert.rejects(store.sessions.list({ scope: { kind: 'all' }, limit: 1 }))
+  assert.deepEqual((await store.audit.readHead('testhost')).frontier.size, 0)
+  assert.equal(await store.audit.findCheckpoint('testhost', 'cosigned'), null)
+  const event = {
+    action: 'auditor.started',
+    actor: { kind: 'service', name: 'auditor' },
+    session: null,
+    detail: {},
+  } as const
+  const refused: readonly (() => Promise<unknown>)[] = [
+    () => store.sessions.list({ scope: { kind: 'all' }, limit: 1 }),
+    () => store.access.list({ scope: { kind: 'all' }, limit: 1 }),
+    () => store.notices.countUnseen('alice'),
+    () => store.audit.readTexts('testhost', [1]),
+    () => store.audit.append('testhost', [event], 1),
+    () => store.audit.addCheckpoint('testhost', { size: 1, note: 'note', madeAtUs: 1 }),
+    () => store.auditor.acknowledgeAlarm('testhost', crypto.randomUUID(), 'carol', 1),
+  ]
+  for (const isRefused of refused) await assert.rejects(isRefused(), isStoreError('not-writable', /42501/))
   await store.close()
 })
 
@@ -226,6 +331,15 @@ const updatable: Readonly<Record<string, string>> = {
   transcript_chunks: 'kind',
   session_events: 'kind',
   accounts: 'os_user',
+  audit_checkpoints: 'size',
+  audit_subtrees: 'position',
+  audit_texts: 'text',
+  audit_cosignatures: 'size',
+  auditor_words: 'state',
+  audit_alarms: 'message',
+  access_grants: 'reason',
+  access_views: 'kind',
+  notices: 'kind',
 }
 
 const elsewhere = [
@@ -236,6 +350,7 @@ const elsewhere = [
   'CREATE OR REPLACE FUNCTION refuse_audit_change() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN NULL; END$$',
   'DROP FUNCTION refuse_audit_change() CASCADE',
   'DROP TRIGGER audit_entries_stay ON audit_entries',
+  'DROP TRIGGER audit_checkpoints_stay ON audit_checkpoints',
   'SELECT refuse_audit_change()',
   'CREATE ROLE mine',
   'SET ROLE teleclaude_owner',
@@ -320,6 +435,17 @@ describe('what is too much is found, and taken back by applying again', () => {
     ['a function of everybody', 'GRANT EXECUTE ON FUNCTION refuse_audit_change() TO PUBLIC', /EXECUTE on ROUTINE/],
     ['a trigger that is off', 'ALTER TABLE audit_entries DISABLE TRIGGER ALL', /trigger audit_entries_stay/],
     ['a trigger that can be told not to fire', 'ALTER TABLE audit_entries ENABLE TRIGGER ALL', /not always enabled/],
+    [
+      "a checkpoints' trigger that is gone",
+      'DROP TRIGGER audit_checkpoints_stay ON audit_checkpoints',
+      /audit_checkpoints_stay/,
+    ],
+    ["a texts' trigger that is off", 'ALTER TABLE audit_texts DISABLE TRIGGER audit_texts_stay', /audit_texts_stay/],
+    [
+      'a right on all columns',
+      'GRANT UPDATE ON audit_alarms TO teleclaude_api',
+      /teleclaude_api has UPDATE on TABLE audit_al/,
+    ],
     ['a trigger that is gone', 'DROP TRIGGER audit_entries_stay ON audit_entries', /trigger audit_entries_stay/],
     [
       'a right that is lacking',

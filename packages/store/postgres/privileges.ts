@@ -9,7 +9,8 @@ import { lockMigrations, usingClient } from './migrate.ts'
 import { findOwnerDifferences, findTriggerDifferences } from './ownership.ts'
 import { findRoleDifferences } from './roles.ts'
 
-export type TablePrivilege = 'SELECT' | 'INSERT' | 'UPDATE' | 'DELETE'
+/** UPDATE of a column alone is named with it: `UPDATE (title)`. */
+export type TablePrivilege = 'SELECT' | 'INSERT' | 'UPDATE' | 'DELETE' | `UPDATE (${string})`
 
 /** Role -> table -> privileges. What is not here nobody has, but the owner of the database; every table of ours is named. */
 export const privileges: Readonly<Record<string, Readonly<Record<string, readonly TablePrivilege[]>>>> = {
@@ -21,13 +22,30 @@ export const privileges: Readonly<Record<string, Readonly<Record<string, readonl
     session_events: ['SELECT', 'INSERT', 'DELETE'],
     audit_heads: ['SELECT', 'INSERT', 'UPDATE'],
     audit_entries: ['SELECT', 'INSERT'],
+    audit_subtrees: ['SELECT', 'INSERT'],
+    audit_texts: ['SELECT', 'INSERT'],
+    audit_checkpoints: ['SELECT', 'INSERT'],
+    audit_cosignatures: ['SELECT'],
+    auditor_words: ['SELECT'],
+    auditor_cursors: ['SELECT'],
+    auditor_parked: ['SELECT'],
+    audit_alarms: ['SELECT', 'UPDATE (acknowledged_by)', 'UPDATE (acknowledged_at)'],
+    access_grants: ['SELECT', 'INSERT', 'UPDATE'],
+    access_views: ['SELECT', 'INSERT', 'UPDATE'],
+    notices: ['SELECT', 'INSERT', 'UPDATE'],
     accounts: ['SELECT', 'INSERT', 'UPDATE'],
   },
   teleclaude_auditor: {
     teleclaude_migrations: ['SELECT'],
     audit_heads: ['SELECT'],
     audit_entries: ['SELECT'],
+    audit_subtrees: ['SELECT'],
+    audit_checkpoints: ['SELECT'],
+    audit_cosignatures: ['SELECT', 'INSERT'],
+    auditor_words: ['SELECT', 'INSERT', 'UPDATE'],
     auditor_cursors: ['SELECT', 'INSERT', 'UPDATE'],
+    auditor_parked: ['SELECT', 'INSERT', 'UPDATE', 'DELETE'],
+    audit_alarms: ['SELECT', 'INSERT'],
   },
 }
 

@@ -116,6 +116,17 @@ export async function lastSeq(db: CommonQueryMethods, id: SessionId): Promise<nu
   return found?.last_chunk_seq ?? 0
 }
 
+const sealedRow = z.strictObject({ sealed_seq: z.int() })
+
+export async function sealedSeq(db: CommonQueryMethods, id: SessionId): Promise<number> {
+  const found = await db.maybeOne(sql.type(sealedRow)`SELECT sealed_seq FROM sessions WHERE id = ${id}`)
+  return found?.sealed_seq ?? 0
+}
+
+export async function markSealed(db: CommonQueryMethods, id: SessionId, seq: number): Promise<void> {
+  await db.query(sql.type(noRow)`UPDATE sessions SET sealed_seq = ${seq} WHERE id = ${id} AND sealed_seq < ${seq}`)
+}
+
 export async function readChunks(
   db: CommonQueryMethods,
   id: SessionId,

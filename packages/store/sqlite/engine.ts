@@ -1,12 +1,38 @@
 // The SQLite engine: the store and what belongs to it, over one file.
 
 import { createAuditQueue } from '../audit-queue.ts'
-import { type InstanceLock, type Store, StoreError } from '../contract.ts'
+import { type Hint, type InstanceLock, type Store, StoreError } from '../contract.ts'
 import type { Engine } from '../engine.ts'
 import { createGate } from '../gate.ts'
 import { compareMigrations, requireCurrent } from '../migrations.ts'
+import {
+  beginView,
+  endGrant,
+  endView,
+  findGrant,
+  listExpiredGrants,
+  listGrants,
+  listOpenViews,
+  listViews,
+  openGrant,
+} from './access.ts'
 import { bindAccount, listAccounts, rebindAccount } from './accounts.ts'
-import { appendAudit, headSeq, moveCursor, readAudit, readCursor, tryTampering } from './audit.ts'
+import { appendAudit, beginEpoch, headSeq, moveCursor, readAudit, readCursor, readHead, tryTampering } from './audit.ts'
+import { findAudit, readTexts } from './audit-search.ts'
+import {
+  acknowledgeAlarm,
+  cosign,
+  lastWord,
+  listAlarms,
+  listParked,
+  listSinks,
+  noteAttempt,
+  parkEntries,
+  raiseAlarm,
+  sayWord,
+  unparkEntry,
+} from './auditor.ts'
+import { addCheckpoint, findCheckpoint, listCheckpoints, readSubtrees } from './checkpoints.ts'
 import {
   closeCommands,
   enqueueCommand,
@@ -21,6 +47,7 @@ import { findEvent, newestEvent, readEvents, removeEvents } from './events.ts'
 import { createHints } from './hints.ts'
 import { acquireLock } from './lock.ts'
 import { applyMigrations, readApplied } from './migrate.ts'
+import { addNotice, countUnseen, listNotices, markSeen } from './notices.ts'
 import {
   countLiveSessions,
   createSession,
@@ -34,7 +61,7 @@ import {
   renameSession,
   setAgentStatus,
 } from './sessions.ts'
-import { appendChunks, lastSeq, listRemovable, readChunks, removeChunks } from './transcripts.ts'
+import { appendChunks, lastSeq, listRemovable, markSealed, readChunks, removeChunks, sealedSeq } from './transcripts.ts'
 
 export function sqliteEngine(file: string): Engine {
   const where = describeFile(file)
@@ -81,12 +108,13 @@ export function createSqliteStore(connection: Connection, where: string, lock: I
   const append = createAuditQueue(async (host, pending) => appendAudit(connection, host, pending))
   const hints = createHints()
   /** What is false has changed nothing. */
-  const telling = <T>(change: () => T) =>
+  const hinting = <T>(what: Hint, change: () => T) =>
     run(() => {
       const changed = change()
-      if (changed !== false) hints.tell('events')
+      if (changed !== false) hints.tell(what)
       return changed
     })
+  const telling = <T>(change: () => T) => hinting('events', change)
   return {
     sessions: {
       create: (session) => telling(() => createSession(connection, session)),
@@ -105,6 +133,8 @@ export function createSqliteStore(connection: Connection, where: string, lock: I
       append: (appends) => run(() => appendChunks(connection, appends)),
       lastSeq: (id) => run(() => lastSeq(connection, id)),
       read: (id, options) => run(() => readChunks(connection, id, options)),
+      sealedSeq: (id) => run(() => sealedSeq(connection, id)),
+      markSealed: (id, seq) => run(() => markSealed(connection, id, seq)),
       listRemovable: (host, query) => run(() => listRemovable(connection, host, query)),
       remove: (id, options) => run(() => removeChunks(connection, id, options)),
     },
@@ -124,11 +154,55 @@ export function createSqliteStore(connection: Connection, where: string, lock: I
     },
     audit: {
       append: (host, events, atUs) => run(() => append(host, events, atUs)),
+      beginEpoch: (host, fromEpoch, event, atUs) => run(() => beginEpoch(connection, host, fromEpoch, event, atUs)),
       headSeq: (host) => run(() => headSeq(connection, host)),
+      readHead: (host) => run(() => readHead(connection, host)),
       read: (host, options) => run(() => readAudit(connection, host, options)),
+      find: (host, query) => run(() => findAudit(connection, host, query)),
+      readTexts: (host, seqs) => run(() => readTexts(connection, host, seqs)),
+      readSubtrees: (host, wanted) => run(() => readSubtrees(connection, host, wanted)),
+      addCheckpoint: (host, checkpoint) => run(() => addCheckpoint(connection, host, checkpoint)),
+      findCheckpoint: (host, which) => run(() => findCheckpoint(connection, host, which)),
+      listCheckpoints: (host, options) => run(() => listCheckpoints(connection, host, options)),
       readCursor: (host, sink) => run(() => readCursor(connection, host, sink)),
       moveCursor: (host, sink, seq) => run(() => moveCursor(connection, host, sink, seq)),
       tryTampering: (host) => run(() => tryTampering(connection, host)),
+    },
+    auditor: {
+      cosign: async (host, cosignature) => {
+        await hinting('auditor', () => cosign(connection, host, cosignature))
+      },
+      say: async (host, word) => {
+        await hinting('auditor', () => sayWord(connection, host, word))
+      },
+      lastWord: (host) => run(() => lastWord(connection, host)),
+      raiseAlarm: async (host, alarm) => {
+        await hinting('auditor', () => raiseAlarm(connection, host, alarm))
+      },
+      listAlarms: (host, options) => run(() => listAlarms(connection, host, options)),
+      acknowledgeAlarm: (host, id, by, atUs) => run(() => acknowledgeAlarm(connection, host, id, by, atUs)),
+      listSinks: (host) => run(() => listSinks(connection, host)),
+      park: (host, sink, entries, seq, atUs) => run(() => parkEntries(connection, host, sink, entries, seq, atUs)),
+      listParked: (host, query) => run(() => listParked(connection, host, query)),
+      unpark: (host, sink, seq) => run(() => unparkEntry(connection, host, sink, seq)),
+      noteAttempt: (host, sink, seq, reason, atUs) => run(() => noteAttempt(connection, host, sink, seq, reason, atUs)),
+    },
+    access: {
+      open: (grant, noticeId) => hinting('access', () => openGrant(connection, grant, noticeId)),
+      find: (id) => run(() => findGrant(connection, id)),
+      list: (query) => run(() => listGrants(connection, query)),
+      end: (id, ended) => hinting('access', () => endGrant(connection, id, ended)),
+      listExpired: (host, atUs, limit) => run(() => listExpiredGrants(connection, host, atUs, limit)),
+      beginView: (view) => run(() => beginView(connection, view)),
+      endView: (id, ended) => run(() => endView(connection, id, ended)),
+      listOpenViews: (host) => run(() => listOpenViews(connection, host)),
+      listViews: (grantIds) => run(() => listViews(connection, grantIds)),
+    },
+    notices: {
+      add: (notice) => hinting('access', () => addNotice(connection, notice)),
+      list: (query) => run(() => listNotices(connection, query)),
+      countUnseen: (person) => run(() => countUnseen(connection, person)),
+      markSeen: (person, throughId, atUs) => run(() => markSeen(connection, person, throughId, atUs)),
     },
     accounts: {
       list: (host) => run(() => listAccounts(connection, host)),

@@ -1,15 +1,15 @@
 // Hints that there may be news, within this process: one service has the file, and whoever else writes to it tells nobody.
 
-import type { Listening } from '../contract.ts'
+import type { Hint, Listening } from '../contract.ts'
 
-type What = 'commands' | 'events'
-type Listener = { readonly onHint: (what: What) => void }
+const hints: readonly Hint[] = ['commands', 'events', 'access', 'auditor']
+type Listener = { readonly onHint: (what: Hint) => void }
 
 export function createHints() {
   const listeners = new Set<Listener>()
 
   /** In a turn of its own: whoever told has its answer first, and what a listener throws is not the teller's. */
-  function tellLater(listener: Listener, what: What): void {
+  function tellLater(listener: Listener, what: Hint): void {
     setImmediate(() => {
       if (listeners.has(listener)) listener.onHint(what)
     })
@@ -17,19 +17,18 @@ export function createHints() {
 
   return {
     /** Only after the commit. */
-    tell(what: What): void {
+    tell(what: Hint): void {
       for (const listener of listeners) tellLater(listener, what)
     },
     /** Nobody hears anything any more. */
     silence(): void {
       listeners.clear()
     },
-    listen(onHint: (what: What) => void): Listening {
+    listen(onHint: (what: Hint) => void): Listening {
       const listener = { onHint }
       listeners.add(listener)
       // Whatever came before.
-      tellLater(listener, 'commands')
-      tellLater(listener, 'events')
+      for (const what of hints) tellLater(listener, what)
       return {
         async close() {
           listeners.delete(listener)

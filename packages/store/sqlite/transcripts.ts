@@ -43,6 +43,18 @@ export function lastSeq(connection: Connection, id: SessionId): number {
   return findTranscript(connection, id)?.lastSeq ?? 0
 }
 
+const sealedRow = z.strictObject({ sealed_seq: z.int() }).optional()
+
+export function sealedSeq(connection: Connection, id: SessionId): number {
+  const found = connection.prepare('SELECT sealed_seq FROM sessions WHERE id = ?').get(id)
+  return sealedRow.parse(found)?.sealed_seq ?? 0
+}
+
+export function markSealed(connection: Connection, id: SessionId, seq: number): void {
+  const update = connection.prepare('UPDATE sessions SET sealed_seq = ? WHERE id = ? AND sealed_seq < ?')
+  connection.write(() => update.run(seq, id, seq))
+}
+
 export async function readChunks(
   connection: Connection,
   id: SessionId,
