@@ -1,4 +1,4 @@
-// Two people with sessions of their own, and an admin: what each gets to see, byte for byte, by any route, filter, stream or error.
+// Two people with sessions of their own, and admins: what each gets to see, byte for byte, by any route, filter, stream or error.
 
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
@@ -7,7 +7,14 @@ import { writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { after, before, describe, test } from 'node:test'
-import { permissionSchema, sessionPageSchema, sessionViewSchema } from '@teleclaude/core/api.ts'
+import {
+  accessGrantPageSchema,
+  accessGrantViewSchema,
+  noticePageSchema,
+  permissionSchema,
+  sessionPageSchema,
+  sessionViewSchema,
+} from '@teleclaude/core/api.ts'
 import type { AuditEntry } from '@teleclaude/core/audit.ts'
 import { actions, sessionActions } from '@teleclaude/core/policy.ts'
 import { runnerProtocol, viewerProtocol } from '@teleclaude/core/protocol.ts'
@@ -23,6 +30,8 @@ import { askAll, generousLimits, makeServicePlace, openDoorway, type Place, Serv
 const alice = { name: 'alice', uid: 54_021 }
 const bob = { name: 'bob', uid: 54_022 }
 const carol = { name: 'carol', uid: 54_023 }
+/** An admin who has opened a session of each of the two. */
+const dave = { name: 'dave', uid: 54_024 }
 type Person = typeof alice
 /** An account of the machine that is nobody's. */
 const daemon = { name: 'daemon', uid: 1 }
@@ -31,6 +40,7 @@ const config = `people:
   - { name: alice, role: member, os_uid: 54021 }
   - { name: bob, role: member, os_uid: 54022 }
   - { name: carol, role: admin, os_uid: 54023 }
+  - { name: dave, role: admin, os_uid: 54024 }
 ${generousLimits}`
 
 /** What stands in a session of that person, and in no other place. */
@@ -118,6 +128,8 @@ if (process.getuid?.() === 0) {
     /** In the order of creation, each after one of alice's. */
     const theirs: SessionId[] = []
     const own: SessionId[] = []
+    /** What dave has opened: of alice's, and of bob's. */
+    const opened: string[] = []
     const cleanUp: (() => unknown)[] = []
 
     before(async () => {
@@ -140,6 +152,13 @@ if (process.getuid?.() === 0) {
       await live.hears(/^runner .*ack/)
       await live.hears(/^attach .*-output/)
       theirs.push(going)
+      const openings = [theirs[0], own[0]].map((session) =>
+        writeRequest('POST', '/v1/access-grants', { session, reason: `dave-reason ${session}` }),
+      )
+      for (const reply of await askAs(dave, openings)) {
+        assert.equal(statusOf(reply), 201, reply)
+        opened.push(accessGrantViewSchema.parse(JSON.parse(bodyOf(reply))).id)
+      }
     })
     after(async () => {
       for (const end of cleanUp) await end()
@@ -173,6 +192,9 @@ if (process.getuid?.() === 0) {
         get(`/v1/whoami?session=${id}`),
         writeRequest('POST', '/v1/people/rebind', { account: id }),
         writeRequest('POST', '/v1/sessions', { id }),
+        ...['', '&active=true', '&limit=1'].map((rest) => get(`/v1/access-grants?session=${id}${rest}`)),
+        // Without a reason: who may is told that it is missing.
+        writeRequest('POST', '/v1/access-grants', { session: id }),
       ]
     }
 
@@ -194,7 +216,7 @@ if (process.getuid?.() === 0) {
               requests[index] ?? '',
             )
             // A page without anything on it, or a permission that says no.
-            if (statusOf(reply) === 200) assert.match(bodyOf(reply), /"sessions":\[\]|"allow":false/)
+            if (statusOf(reply) === 200) assert.match(bodyOf(reply), /"sessions":\[\]|"grants":\[\]|"allow":false/)
           }
           got.push(...replies.map(withoutEcho))
         }
@@ -275,7 +297,7 @@ if (process.getuid?.() === 0) {
       assert.deepEqual(idsOf(first), newestFirst.slice(0, 2))
       assert.equal(first?.nextCursor, own[1])
       assert.deepEqual([idsOf(last), last?.nextCursor], [newestFirst.slice(2), null])
-      assert.deepEqual([beyond, running], Array(2).fill({ sessions: [], nextCursor: null }))
+      assert.deepEqual([beyond, running], Array(2).fill({ sessions: [], nextCursor: null, unseenNotices: 1 }))
     })
 
     test('commands are counted by the session: their numbers tell nothing of others', async () => {
@@ -366,6 +388,49 @@ if (process.getuid?.() === 0) {
       }
     })
 
+    test('of grants everybody sees those on what is theirs, and nothing tells of another', async () => {
+      const [aliceGrant = '', bobGrant = ''] = opened
+      const about = (grant: string) => [
+        get(`/v1/access-grants?cursor=${grant}`),
+        get(`/v1/access-grants?limit=1&cursor=${grant}`),
+        get(`/v1/notices?cursor=${grant}`),
+        writeRequest('POST', '/v1/notices/seen', { through: grant }),
+        writeRequest('DELETE', `/v1/access-grants/${grant}`),
+      ]
+      for (const asking of [bob, daemon]) {
+        const [theirs, unknown] = [await askAs(asking, about(aliceGrant)), await askAs(asking, about(unknownId))]
+        assert.deepEqual(theirs.map(timeless), unknown.map(timeless))
+      }
+      const lists = ['/v1/access-grants', '/v1/notices', '/v1/sessions?limit=1'].map(get)
+      for (const [asking, grant, session] of [
+        [alice, aliceGrant, theirs[0]],
+        [bob, bobGrant, own[0]],
+      ] as const) {
+        const [grants = '', notices = '', sessions = ''] = (await askAs(asking, lists)).map(bodyOf)
+        const shown = accessGrantPageSchema.parse(JSON.parse(grants))
+        assert.deepEqual(
+          shown.grants.map(({ id }) => id),
+          [grant],
+        )
+        const told = noticePageSchema.parse(JSON.parse(notices))
+        const ofGrants = told.notices.filter(({ kind }) => kind === 'access.opened')
+        const expected = { by: 'dave', session, grant: { id: grant, grantee: 'dave', active: true } }
+        assert.partialDeepStrictEqual(ofGrants, [expected])
+        assert.equal(ofGrants.length, 1)
+        // Some of alice's were stopped by carol, meanwhile.
+        const ofAsking: readonly string[] = asking === alice ? theirs : own
+        assert.ok(told.notices.every((notice) => ofAsking.includes(notice.session)))
+        const { unseenNotices } = sessionPageSchema.parse(JSON.parse(sessions))
+        assert.deepEqual([told.unseen, unseenNotices], [told.notices.length, told.notices.length])
+      }
+      const [all = ''] = await askAs(carol, [get('/v1/access-grants')])
+      const everybodys = accessGrantPageSchema.parse(JSON.parse(bodyOf(all))).grants
+      assert.deepEqual(
+        everybodys.map(({ id }) => id),
+        opened.toReversed(),
+      )
+    })
+
     test('what somebody may is told to them and to admins, by the very answers that they would get', async () => {
       const [id = ''] = theirs
       const ask = async (asking: Person, name: string) => {
@@ -377,15 +442,22 @@ if (process.getuid?.() === 0) {
       const allowed = (permissions: Awaited<ReturnType<typeof ask>>) =>
         Object.fromEntries(permissions.map(({ action, allow, code }) => [action, allow ? 'yes' : code]))
       const each = (answer: string) => Object.fromEntries(sessionActions.map((action) => [action, answer]))
-      for (const asking of [alice, carol]) assert.deepEqual(allowed(await ask(asking, 'alice')), each('yes'))
-      for (const asking of [bob, carol]) assert.deepEqual(allowed(await ask(asking, 'bob')), each('not-found'))
+      // What is for admins is said to be so, whatever it is about.
+      const forAdmins = { 'access.open': 'not-permitted' }
+      for (const asking of [alice, carol])
+        assert.deepEqual(allowed(await ask(asking, 'alice')), { ...each('yes'), ...forAdmins })
+      for (const asking of [bob, carol])
+        assert.deepEqual(allowed(await ask(asking, 'bob')), { ...each('not-found'), ...forAdmins })
       const ofAdmin = {
         ...each('not-permitted'),
         'session.read': 'yes',
         'session.stop': 'yes',
         'session.rename': 'yes',
+        'access.open': 'yes',
       }
       assert.deepEqual(allowed(await ask(carol, 'carol')), ofAdmin)
+      const ofDave = { ...ofAdmin, 'transcript.read': 'yes', 'session.attach': 'yes' }
+      for (const asking of [carol, dave]) assert.deepEqual(allowed(await ask(asking, 'dave')), ofDave)
     })
   })
 }

@@ -10,22 +10,24 @@ const usage = 64
 const unavailable = 69
 const software = 70
 
-const usageText = `usage: main.ts [--wait]
+const usageText = `usage: main.ts [--wait] [--new-audit-key]
 Serves ${systemLayout(process.platform).socket}. With --wait, what can be mended meanwhile (configuration, database, schema, socket
-directory) is waited for.
+directory) is waited for. With --new-audit-key, where the audit log's key is lost for good, the log goes on with a new one.
 `
 
 /** What their messages say is for a person to mend. */
 const expectedErrors = ['StoreError', 'DirectoryError', 'SocketError', 'PeerError']
 
 async function main(words: readonly string[]): Promise<number> {
-  const wait = words[0] === '--wait'
-  if (words.length > (wait ? 1 : 0)) {
+  if (!words.every((word) => word === '--wait' || word === '--new-audit-key')) {
     process.stderr.write(usageText)
     return usage
   }
+  const wait = words.includes('--wait')
+  const newAuditKey = words.includes('--new-audit-key')
   try {
-    await runSystem({ layout: systemLayout(process.platform), env: process.env, facts: readKernelFacts(), wait })
+    const facts = readKernelFacts()
+    await runSystem({ layout: systemLayout(process.platform), env: process.env, facts, wait, newAuditKey })
     return 0
   } catch (error) {
     if (!(error instanceof Error)) throw error

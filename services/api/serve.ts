@@ -5,9 +5,15 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { UsageLimits } from '@teleclaude/config/load.ts'
 import type { InstanceLock } from '@teleclaude/store/contract.ts'
 import type { Logger } from 'pino'
+import { AccessGrants } from './access/grants.ts'
+import { Assurance } from './audit/assurance.ts'
+import { AuditorWatch } from './audit/auditor-watch.ts'
 import { Denials } from './audit/denials.ts'
+import { LogSigner, type LogSignerOptions } from './audit/log-signer.ts'
 import { record, recordAll, theApi } from './audit/record.ts'
 import { News } from './events/news.ts'
+import { giveBackSoon } from './give-back.ts'
+import { RequestCounts } from './http/request-counts.ts'
 import { type ApiServer, createApiServer } from './http/server.ts'
 import { connectionCapacity } from './limits/capacity.ts'
 import { defaultPatience, type Patience } from './limits/patience.ts'
@@ -24,6 +30,7 @@ import { readVersion } from './version.ts'
 export type ServeOptions = Pick<Service, 'mode' | 'store' | 'identity' | 'accounts' | 'host' | 'config' | 'log'> & {
   /** `mode` as in chmod(2). */
   readonly socket: { readonly path: string; readonly mode: number }
+  readonly auditKey: Pick<LogSignerOptions, 'keyFile' | 'replaceLost'>
   /** As they are now, or null where there is one user, who has everything. */
   readonly limits: (() => UsageLimits) | null
   /** Of slow clients, where it is not the default. */
@@ -57,13 +64,29 @@ const noLimits: UsageLimits = {
 export async function startServing(options: ServeOptions): Promise<Serving> {
   const { store, host, log, mode, socket } = options
   const version = readVersion()
+  const signer = await LogSigner.open({ store, host, log, mode, ...options.auditKey })
+  const auditor = new AuditorWatch({ store, host, log })
+  const assurance = new Assurance({ policy: () => options.config.current.auditPolicy, watch: auditor, signer })
   const pages = new TranscriptPages(store)
-  const hub = new Hub({ store, pages, log, host, lostAfterMs: defaultLostAfterMs })
+  const access = new AccessGrants({ store, host, identity: options.identity, log })
+  const hub = new Hub({ store, access, log, host, lostAfterMs: defaultLostAfterMs })
   const news = new News()
   const denials = new Denials({ store, host }, log)
-  const streams = new OpenStreams({ store, host }, options.identity, log)
-  options.config.onReloaded(() => streams.review())
-  options.accounts.onRebound(() => streams.review())
+  const streams = new OpenStreams({ store, host }, options.identity, access, log)
+  access.onChange({
+    opened: (grant) => hub.noteAccess(grant, null),
+    ended(grant, end) {
+      streams.reviewUnder(grant.id)
+      hub.noteAccess(grant, end)
+    },
+  })
+  const review = () => {
+    // First, so that who loses a stream is told why.
+    access.reviewHolders()
+    streams.review()
+  }
+  options.config.onReloaded(review)
+  options.accounts.onRebound(review)
   const capacity = connectionCapacity()
   const ownUid = process.getuid?.()
   const limits = new Limits({
@@ -77,13 +100,31 @@ export async function startServing(options: ServeOptions): Promise<Serving> {
       denials.note({ actor, request: 'connect', reason, session: null })
     },
   })
+  const requests = new RequestCounts()
   const liveLimit = new LiveLimit({ store, host, denials, limits: options.limits ?? (() => noLimits) })
   const server = createApiServer(
-    { ...options, hub, streams, pages, news, denials, limits, liveLimit, version },
+    {
+      ...options,
+      hub,
+      access,
+      streams,
+      pages,
+      news,
+      denials,
+      requests,
+      signer,
+      auditor,
+      assurance,
+      limits,
+      liveLimit,
+      version,
+    },
     { patience: options.patience ?? defaultPatience, capacity },
   )
   try {
     await hub.start()
+    await auditor.look()
+    await access.load()
     await listenOnSocket(server.http, socket.path, { mode: socket.mode })
     // Nothing runs between the two: the first request is read after this has its place in the log.
     await recordAll(options, [
@@ -92,7 +133,9 @@ export async function startServing(options: ServeOptions): Promise<Serving> {
     ])
   } catch (error) {
     news.stop()
+    await auditor.stop()
     await closeServer(server, hub)
+    await access.stop(0)
     throw error
   }
   const reload = () => {
@@ -105,12 +148,24 @@ export async function startServing(options: ServeOptions): Promise<Serving> {
   const deliver = () => {
     hub.deliverWaiting().catch((error: unknown) => log.warn({ err: error }, 'could not look for commands that wait'))
   }
-  const listening = store.listen(host, (what) => (what === 'events' ? news.hint() : deliver()))
-  const sweep = setInterval(deliver, sweepMs)
+  const listening = store.listen(host, (what) => {
+    if (what === 'events') news.hint()
+    else if (what === 'auditor') auditor.hint()
+    else if (what === 'access') access.hint()
+    else if (what === 'commands') deliver()
+  })
+  signer.start()
+  access.start()
+  const sweep = setInterval(() => {
+    deliver()
+    hub.sealDue().catch((error: unknown) => log.error({ err: error }, 'transcripts could not be bound to the log'))
+  }, sweepMs)
   const upkeep = startUpkeep({ store, host, hub, log, lifetimes: () => options.config.current.lifetimes })
+  const callOff = giveBackSoon()
   log.info({ socket: socket.path, version, pid: process.pid, mode }, 'ready')
   return {
     async stop() {
+      callOff()
       process.off('SIGHUP', reload)
       endReviews()
       clearInterval(sweep)
@@ -118,7 +173,9 @@ export async function startServing(options: ServeOptions): Promise<Serving> {
       await listening.close()
       news.stop()
       await closeServer(server, hub)
-      await recordStop(options)
+      await access.stop(lastWordMs)
+      await auditor.stop()
+      await recordStop(options, signer)
       log.info('stopped')
     },
   }
@@ -139,11 +196,12 @@ async function closeServer({ http, cutAll }: ApiServer, hub: Hub): Promise<void>
   clearTimeout(cut)
 }
 
-async function recordStop({ store, host, log }: ServeOptions): Promise<void> {
+async function recordStop({ store, host, log }: ServeOptions, signer: LogSigner): Promise<void> {
   const recorded = record({ store, host }, { action: 'service.stopped', actor: theApi, session: null, detail: {} })
+  const signed = recorded.then(() => signer.stop())
   const late = delay(lastWordMs, 'late' as const, { ref: false })
-  const outcome = await Promise.race([recorded, late]).catch((error: unknown) => error)
-  if (outcome !== undefined) log.warn({ err: outcome }, 'that the service stopped could not be recorded')
+  const outcome = await Promise.race([signed, late]).catch((error: unknown) => error)
+  if (outcome !== undefined) log.warn({ err: outcome }, 'that the service stopped could not be recorded and signed')
 }
 
 /** Settles at the first of the two. @returns why the lock is lost, or null where somebody asked to stop */

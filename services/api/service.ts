@@ -3,9 +3,14 @@
 import type { Whoami } from '@teleclaude/core/api.ts'
 import type { Store } from '@teleclaude/store/contract.ts'
 import type { Logger } from 'pino'
+import type { AccessGrants } from './access/grants.ts'
+import type { Assurance } from './audit/assurance.ts'
+import type { AuditorWatch } from './audit/auditor-watch.ts'
 import type { Denials } from './audit/denials.ts'
+import type { LogSigner } from './audit/log-signer.ts'
 import type { RunningConfig } from './configuration/running-config.ts'
 import type { News } from './events/news.ts'
+import type { RequestCounts } from './http/request-counts.ts'
 import type { Accounts } from './identity/accounts.ts'
 import type { Identity } from './identity/identity.ts'
 import type { Limits } from './limits/user-limits.ts'
@@ -20,10 +25,15 @@ export type Service = {
   readonly identity: Identity
   readonly accounts: Accounts
   readonly hub: Hub
+  readonly access: AccessGrants
   readonly streams: OpenStreams
   readonly pages: TranscriptPages
   readonly news: News
   readonly denials: Denials
+  readonly requests: RequestCounts
+  readonly signer: LogSigner
+  readonly auditor: AuditorWatch
+  readonly assurance: Assurance
   readonly limits: Limits
   readonly liveLimit: LiveLimit
   readonly host: string

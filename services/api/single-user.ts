@@ -17,6 +17,8 @@ import { startServing, stopSignal, untilOver } from './serve.ts'
 
 export type DaemonOptions = {
   readonly layout: Layout
+  /** Where the audit log's key is lost for good: go on with a new one. */
+  readonly newAuditKey?: boolean
   /** Of the process: what is secret in it is taken out, so that no child has it. */
   readonly env: NodeJS.ProcessEnv
   /** Called once everything is up. */
@@ -24,8 +26,8 @@ export type DaemonOptions = {
 }
 
 /** Runs until SIGTERM or SIGINT, or until the lock is lost; then nothing that was acknowledged is lost.
- *  @throws whatever kept it from starting: ConfigError, StoreError, DirectoryError, SocketError, PeerError */
-export async function runDaemon({ layout, env, ready }: DaemonOptions): Promise<void> {
+ *  @throws whatever kept it from starting: ConfigError, StoreError, DirectoryError, SocketError, PeerError, AuditKeyError */
+export async function runDaemon({ layout, newAuditKey = false, env, ready }: DaemonOptions): Promise<void> {
   // Before anything in it is believed.
   for (const directory of [layout.root, layout.runDir, layout.logDir]) ensurePrivateDirectory(directory)
   const taken = takeEnvironment(env)
@@ -56,6 +58,7 @@ export async function runDaemon({ layout, env, ready }: DaemonOptions): Promise<
     config: new RunningConfig({ mode: 'single-user', files: layout, load }, loaded, log),
     log,
     socket: { path: layout.socket, mode: 0o600 },
+    auditKey: { keyFile: layout.auditKey, replaceLost: newAuditKey },
     limits: null,
   })
   for (const warning of loaded.warnings) log.warn(`${describeFault(warning)}; ${warning.mend}`)

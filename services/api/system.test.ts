@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { chmodSync, chownSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { after, before, describe, type TestContext, test } from 'node:test'
 import type { AuditEntry } from '@teleclaude/core/audit.ts'
@@ -81,6 +81,7 @@ if (process.getuid?.() === 0) {
       assert.deepEqual(
         all.map(({ action }) => action),
         [
+          'key.changed',
           'service.started',
           'config.loaded',
           'account.bound',
@@ -92,7 +93,7 @@ if (process.getuid?.() === 0) {
           'service.stopped',
         ],
       )
-      const [started, configured, bobBound, begun, unknown, refused, aliceBound, stopped] = all
+      const [, started, configured, bobBound, begun, unknown, refused, aliceBound, stopped] = all
       const subject = { id: session.id, owner: 'bob' }
       assert.partialDeepStrictEqual(started, { detail: { mode: 'system' } })
       assert.match(
@@ -191,8 +192,29 @@ if (process.getuid?.() === 0) {
       assert.equal((await ask(place.socket, alice, 'GET', '/readyz')).status, 200)
       assert.deepEqual(
         (await entries(place)).map(({ action }) => action),
-        ['service.started', 'config.loaded'],
+        ['key.changed', 'service.started', 'config.loaded'],
       )
+    })
+
+    test('without the audit log’s key it does not start: it says which one, and comes up when that is back', async (t) => {
+      const place = await makePlace(t)
+      await (await serve(t, place)).stop()
+      const key = readFileSync(place.auditKey)
+      rmSync(place.auditKey)
+      const serving = new Service(place, { wait: true })
+      t.after(() => serving.stop())
+      await serving.says(
+        /cannot go on with the audit log: its key of epoch 1 is teleclaude\.audit\/h\+.* it is not there\./,
+      )
+      writeFileSync(place.auditKey, key, { mode: 0o600 })
+      await serving.says(/can't be read by uid 60701/)
+      chownSync(place.auditKey, service.uid, service.gid)
+      chmodSync(place.auditKey, 0o644)
+      await serving.says(/it can be read by everybody \(mode 0644\)/)
+      chmodSync(place.auditKey, 0o600)
+      await serving.says(/^ready$/)
+      const changed = (await entries(place)).filter(({ action }) => action === 'key.changed')
+      assert.equal(changed.length, 1)
     })
 
     test('a stop is heard while it waits', async (t) => {

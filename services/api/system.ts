@@ -24,12 +24,14 @@ import { createLog } from './log.ts'
 import { startServing, stopSignal, untilOver } from './serve.ts'
 
 export type SystemOptions = {
-  readonly layout: Pick<SystemLayout, 'configFile' | 'secretsFile' | 'envFile' | 'socket'>
+  readonly layout: Pick<SystemLayout, 'configFile' | 'secretsFile' | 'envFile' | 'socket' | 'stateDir' | 'auditKey'>
   /** Of the process: what is secret in it is taken out, so that no child has it. */
   readonly env: NodeJS.ProcessEnv
   readonly facts: KernelFacts
   /** What somebody can mend meanwhile is waited for; without it, it is thrown. */
   readonly wait: boolean
+  /** Where the audit log's key is lost for good: go on with a new one. */
+  readonly newAuditKey?: boolean
   /** Of slow clients. */
   readonly patience?: Patience
 }
@@ -37,7 +39,8 @@ export type SystemOptions = {
 const retryMs = 1_000
 
 /** Runs until SIGTERM or SIGINT, or until the lock is lost.
- *  @throws whatever keeps it from starting: UnsafeError, ConfigError, StoreError, DirectoryError, SocketError, PeerError */
+ *  @throws whatever keeps it from starting: UnsafeError, ConfigError, StoreError, DirectoryError, SocketError, PeerError,
+ *  AuditKeyError */
 export async function runSystem(options: SystemOptions): Promise<void> {
   const stopped = stopSignal()
   // Until there is something to reload, everything is read again anyway.
@@ -71,7 +74,7 @@ async function startPatiently(options: SystemOptions, stopped: Promise<void>): P
   }
 }
 
-const mendableErrors = ['ConfigError', 'DirectoryError', 'SocketError']
+const mendableErrors = ['ConfigError', 'DirectoryError', 'SocketError', 'AuditKeyError']
 const mendableCodes = ['unavailable', 'schema-older', 'not-a-database', 'not-writable']
 
 /** Another instance, or a database of a newer version, is not to be waited for: whoever runs this has to see that. */
@@ -97,12 +100,13 @@ function makeLoader({ layout, env }: SystemOptions): Load {
   }
 }
 
-async function start({ layout, patience }: SystemOptions, load: Load): Promise<Running> {
+async function start({ layout, patience, newAuditKey = false }: SystemOptions, load: Load): Promise<Running> {
   const loaded = load()
   const { host, databaseUrl } = loaded.config
   const log = createLog(loaded.config)
   const config = new RunningConfig<SystemConfig>({ mode: 'system', files: layout, load }, loaded, log)
   requireServiceDirectory(dirname(layout.socket))
+  requireServiceDirectory(layout.stateDir)
 
   const target = { engine: 'postgres', url: databaseUrl.reveal() } as const
   await using opened = new AsyncDisposableStack()
@@ -119,6 +123,7 @@ async function start({ layout, patience }: SystemOptions, load: Load): Promise<R
     config,
     log,
     socket: { path: layout.socket, mode: 0o666 },
+    auditKey: { keyFile: layout.auditKey, replaceLost: newAuditKey },
     limits: () => config.current.limits,
     patience,
   })

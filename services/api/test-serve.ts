@@ -14,6 +14,7 @@ import { pino } from 'pino'
 import type { WebSocket } from 'ws'
 import { testConfig } from './configuration/test-config.ts'
 import { Accounts } from './identity/accounts.ts'
+import type { Identity } from './identity/identity.ts'
 import { singleUserIdentity } from './identity/single-user.ts'
 import { startServing } from './serve.ts'
 
@@ -25,20 +26,33 @@ export const newSession: NewSessionRequest = {
   terminal: { cols: 80, rows: 24 },
 }
 
+let keyDirectory: string | null = null
+
+/** One key for all services of this process: whichever database they go on with, its log's key is there. */
+function testKeyFile(): string {
+  if (keyDirectory === null) {
+    const made = mkdtempSync(join(tmpdir(), 'teleclaude-key-'))
+    process.once('exit', () => rmSync(made, { recursive: true }))
+    keyDirectory = made
+  }
+  return join(keyDirectory, 'audit.key')
+}
+
 /** Serves with that store until the test ends, or `stop`; the store stays open. */
-export async function serveInProcess(t: TestContext, store: Store, host = 'h') {
+export async function serveInProcess(t: TestContext, store: Store, host = 'h', identity?: Identity) {
   const directory = mkdtempSync(join(tmpdir(), 'teleclaude-'))
   const path = join(directory, 'api.sock')
   const uid = process.getuid?.() ?? -1
   const serving = await startServing({
     mode: 'single-user',
     store,
-    identity: singleUserIdentity({ uid, osUser: 'tester' }),
+    identity: identity ?? singleUserIdentity({ uid, osUser: 'tester' }),
     accounts: await Accounts.load({ store, host }),
     host,
     config: testConfig(),
     log: pino({ level: 'silent' }),
     socket: { path, mode: 0o600 },
+    auditKey: { keyFile: testKeyFile(), replaceLost: false },
     limits: null,
   })
   let stopped: Promise<void> | null = null
@@ -47,7 +61,7 @@ export async function serveInProcess(t: TestContext, store: Store, host = 'h') {
     return stopped
   }
   t.after(stop)
-  return { client: new Client(path), stop }
+  return { client: new Client(path), path, stop }
 }
 
 /** One end of a stream: what was said to it, each kind in order, and until when to wait for more. */

@@ -36,6 +36,7 @@ export type Place = {
   readonly directory: string
   readonly configFile: string
   readonly socket: string
+  readonly auditKey: string
   readonly url: string
 }
 
@@ -66,6 +67,8 @@ export class Service {
         secretsFile: join(place.directory, 'secrets.yml'),
         envFile: join(place.directory, '.env'),
         socket: place.socket,
+        stateDir: dirname(place.auditKey),
+        auditKey: place.auditKey,
       },
       wait: options.wait,
       patience: options.patience,
@@ -185,14 +188,17 @@ export async function makeServicePlace(
   chmodSync(directory, 0o755)
   t.after(() => rmSync(directory, { recursive: true }))
   const run = join(directory, 'run')
-  mkdirSync(run, { mode: 0o755 })
-  chownSync(run, service.uid, service.gid)
+  const state = join(directory, 'state')
+  for (const own of [run, state]) {
+    mkdirSync(own, { mode: 0o755 })
+    chownSync(own, service.uid, service.gid)
+  }
   const configFile = join(directory, 'config.yml')
   writeFileSync(configFile, config)
   chmodSync(configFile, 0o644)
   const url = await postgres.createDatabase()
   if (migrated) await migrate({ engine: 'postgres', url })
-  return { directory, configFile, socket: join(run, 'api.sock'), url }
+  return { directory, configFile, socket: join(run, 'api.sock'), auditKey: join(state, 'audit.key'), url }
 }
 
 /** A new configuration, in force: an admin has the service read it. */

@@ -21,12 +21,13 @@ export function subjectOf(session: Pick<Session, 'id' | 'owner'>): NonNullable<A
 
 export type AuditedHost = { readonly store: Pick<Store, 'audit'>; readonly host: string }
 
-/** Resolves once they are durable, in this order and with nothing between them. @throws StoreError: treat them as not recorded */
-export async function recordAll({ store, host }: AuditedHost, events: readonly AuditEvent[]): Promise<void> {
+/** Resolves to the number of the last once they are durable, in this order and with nothing between them; to 0 where there are none.
+ *  @throws StoreError: treat them as not recorded */
+export async function recordAll({ store, host }: AuditedHost, events: readonly AuditEvent[]): Promise<number> {
   const [first, ...others] = events
-  if (first !== undefined) await store.audit.append(host, [first, ...others], nowUs())
+  return first === undefined ? 0 : store.audit.append(host, [first, ...others], nowUs())
 }
 
-export function record(where: AuditedHost, event: AuditEvent): Promise<void> {
+export function record(where: AuditedHost, event: AuditEvent): Promise<number> {
   return recordAll(where, [event])
 }

@@ -4,7 +4,7 @@ import { statSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { ConfigError, describeFault } from '@teleclaude/config/config-error.ts'
 import type { ConfigSources, Loaded } from '@teleclaude/config/layers.ts'
-import type { Lifetimes } from '@teleclaude/config/load.ts'
+import type { AuditPolicy, Lifetimes } from '@teleclaude/config/load.ts'
 import type { LogLevel } from '@teleclaude/config/log-level.ts'
 import { viewSetting } from '@teleclaude/config/setting.ts'
 import type { ConfigView, ReloadAnswer } from '@teleclaude/core/api.ts'
@@ -14,7 +14,13 @@ import type { Logger } from 'pino'
 import { describeSettings, findChanges, splitForRecord } from './changes.ts'
 
 /** What of a configuration can change while a service runs. What can't was taken from it at the start. */
-type Live = { readonly notice: string; readonly logLevel: LogLevel; readonly lifetimes: Lifetimes }
+type Live = {
+  readonly notice: string
+  readonly logLevel: LogLevel
+  readonly lifetimes: Lifetimes
+  readonly auditPolicy: AuditPolicy
+  readonly unconfirmedSinks: readonly string[]
+}
 
 export type ConfigLoader<Its extends Live> = {
   readonly mode: ConfigView['mode']
@@ -72,13 +78,13 @@ export class RunningConfig<Its extends Live = Live> {
 
   /** One after the other. `record` resolves once it is durable; where it fails, the old configuration stays.
    *  @throws ProblemError 'config' for files that can't be used, after that is on the record */
-  reload(actor: AuditActor, record: (events: readonly AuditEvent[]) => Promise<void>): Promise<ReloadAnswer> {
+  reload(actor: AuditActor, record: (events: readonly AuditEvent[]) => Promise<unknown>): Promise<ReloadAnswer> {
     const done = this.#reloading.then(() => this.#reload(actor, record))
     this.#reloading = done.catch(() => undefined)
     return done
   }
 
-  async #reload(actor: AuditActor, record: (events: readonly AuditEvent[]) => Promise<void>): Promise<ReloadAnswer> {
+  async #reload(actor: AuditActor, record: (events: readonly AuditEvent[]) => Promise<unknown>): Promise<ReloadAnswer> {
     const next = await this.#loadSettled().catch(async (error: unknown) => {
       if (!(error instanceof ConfigError)) throw error
       await record(events('config.refused', actor, describeRefusal(error), {}))

@@ -1,5 +1,6 @@
 // The one place where a request is authorised: what it is about is found, the decision taken. Handlers start after it.
 
+import type { AccessGrant } from '@teleclaude/core/access.ts'
 import { sessionIdSchema } from '@teleclaude/core/api.ts'
 import type { Caller } from '@teleclaude/core/caller.ts'
 import { type Action, type Decision, decide, openActions, type Resource } from '@teleclaude/core/policy.ts'
@@ -13,18 +14,34 @@ export const noSuchSession = 'cannot find the session: none of yours has this id
 
 type Asked = { readonly service: Service; readonly caller: Caller; readonly action: Action }
 
-/** What comes of a request about a session; `session` is null where it is not there, or hidden from who asks. */
-export type SessionJudgement = { readonly decision: Decision; readonly session: Session | null }
+/** What comes of a request about a session; `session` is null where it is not there, or hidden from who asks. `grant`: what the
+ *  decision rests on, where it does on one. */
+export type SessionJudgement = {
+  readonly decision: Decision
+  readonly session: Session | null
+  readonly grant: AccessGrant | null
+}
+
+const nothingFound = { session: null, grant: null }
 
 /** Decides, and does nothing else: also for what somebody else may do. */
 export async function judgeSession({ service, caller, action }: Asked, id: unknown): Promise<SessionJudgement> {
   // Asked before the look-up, so that who may see no session at all learns nothing of any.
   const first = decide(caller, action, { kind: 'service' })
-  if (!first.allow) return { decision: first, session: null }
+  if (!first.allow) return { decision: first, ...nothingFound }
   const parsed = sessionIdSchema.safeParse(id)
   const session = parsed.success ? await service.store.sessions.find(parsed.data as SessionId) : null
-  if (session === null) return { decision: { allow: false, hidden: true, reason: noSuchSession }, session: null }
-  return { decision: decide(caller, action, { kind: 'session', ownership: ownershipOf(session, caller) }), session }
+  if (session === null) return { decision: { allow: false, hidden: true, reason: noSuchSession }, ...nothingFound }
+  return { ...judgeFound({ service, caller, action }, session), session }
+}
+
+function judgeFound({ service, caller, action }: Asked, session: Session): Omit<SessionJudgement, 'session'> {
+  const ownership = ownershipOf(session, caller)
+  const without = decide(caller, action, { kind: 'session', ownership })
+  if (without.allow) return { decision: without, grant: null }
+  const grant = service.access.grantFor(caller, session, action)
+  const access = grant === null ? null : grant.drive ? 'drive' : 'view'
+  return { decision: decide(caller, action, { kind: 'session', ownership, access }), grant }
 }
 
 export function ownershipOf(session: Pick<Session, 'owner'>, caller: Pick<Caller, 'person'>): 'own' | 'other' {
@@ -53,9 +70,16 @@ export function authorise(service: Service, caller: Caller, action: Action, reso
 }
 
 /** For what a request about a session turned out to be. */
-export function authoriseFor(service: Service, caller: Caller, action: Action, session: Session): Promise<void> {
-  const decision = decide(caller, action, { kind: 'session', ownership: ownershipOf(session, caller) })
-  return enforce({ service, caller, action }, decision, session)
+export async function authoriseFor(
+  service: Service,
+  caller: Caller,
+  action: Action,
+  session: Session,
+): Promise<AccessGrant | null> {
+  const asked = { service, caller, action }
+  const { decision, grant } = judgeFound(asked, session)
+  await enforce(asked, decision, session)
+  return grant
 }
 
 /** @throws ProblemError 'not-found' alike for an id that is malformed, unknown, or somebody else's. */
@@ -64,10 +88,10 @@ export async function authoriseSession(
   caller: Caller,
   action: Action,
   id: unknown,
-): Promise<Session> {
+): Promise<{ readonly session: Session; readonly grant: AccessGrant | null }> {
   const asked = { service, caller, action }
-  const { decision, session } = await judgeSession(asked, id)
+  const { decision, session, grant } = await judgeSession(asked, id)
   await enforce(asked, decision, session)
   if (session === null) throw new ProblemError('not-found', noSuchSession)
-  return session
+  return { session, grant }
 }

@@ -6,7 +6,10 @@ import { execFileSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, type TestContext, test } from 'node:test'
+import type { AccessGrant } from '@teleclaude/core/access.ts'
+import { nowUs } from '@teleclaude/core/instant.ts'
 import { type Action, actions } from '@teleclaude/core/policy.ts'
+import type { SessionId } from '@teleclaude/core/session.ts'
 import type { StoreTarget } from '@teleclaude/store/contract.ts'
 import { migrate, openStore } from '@teleclaude/store/open.ts'
 import { engineNames, newSession } from '../../../packages/store/test-engines.ts'
@@ -25,6 +28,9 @@ type Expectation = {
   /** About the service, or about what is somebody else's. */
   readonly known: Verdict
   readonly admin: Verdict
+  /** An admin who has opened it to look, and one who has opened it to drive; as any admin where it is left out. */
+  readonly looking?: Verdict
+  readonly driving?: Verdict
 }
 
 const expected: Readonly<Record<Action, Expectation>> = {
@@ -42,21 +48,34 @@ const expected: Readonly<Record<Action, Expectation>> = {
   'session.read': { nobody: 'no', own: 'yes', known: 'none', admin: 'yes' },
   'session.stop': { nobody: 'no', own: 'yes', known: 'none', admin: 'yes' },
   'session.rename': { nobody: 'no', own: 'yes', known: 'none', admin: 'yes' },
-  'session.send': { nobody: 'no', own: 'yes', known: 'none', admin: 'no' },
+  'session.send': { nobody: 'no', own: 'yes', known: 'none', admin: 'no', driving: 'yes' },
   'session.report': { nobody: 'no', own: 'yes', known: 'none', admin: 'no' },
-  'transcript.read': { nobody: 'no', own: 'yes', known: 'none', admin: 'no' },
-  'session.attach': { nobody: 'no', own: 'yes', known: 'none', admin: 'no' },
-  'session.drive': { nobody: 'no', own: 'yes', known: 'none', admin: 'no' },
+  'transcript.read': { nobody: 'no', own: 'yes', known: 'none', admin: 'no', looking: 'yes', driving: 'yes' },
+  'session.attach': { nobody: 'no', own: 'yes', known: 'none', admin: 'no', looking: 'yes', driving: 'yes' },
+  'session.drive': { nobody: 'no', own: 'yes', known: 'none', admin: 'no', driving: 'yes' },
   'runner.connect': { nobody: 'no', own: 'yes', known: 'none', admin: 'no' },
+  'access.open': { nobody: 'no', known: 'no', admin: 'yes' },
+  'access.list': { nobody: 'no', known: 'yes', admin: 'yes' },
+  'access.end': { nobody: 'no', known: 'no', admin: 'yes' },
+  'notices.read': { nobody: 'no', known: 'yes', admin: 'yes' },
+  'audit.read': { nobody: 'no', known: 'yes', admin: 'yes' },
+  'audit.prove': { nobody: 'no', known: 'yes', admin: 'yes' },
+  'audit.export': { nobody: 'no', known: 'no', admin: 'yes' },
+  'audit.acknowledge': { nobody: 'no', known: 'no', admin: 'yes' },
+  'audit.rotate': { nobody: 'no', known: 'no', admin: 'yes' },
+  'metrics.read': { nobody: 'no', known: 'no', admin: 'yes' },
 }
 
-type Row = { readonly name: string; readonly uid: number; readonly kind: 'nobody' | 'known' | 'admin' }
+type Kind = 'nobody' | 'known' | 'admin' | 'looking' | 'driving'
+type Row = { readonly name: string; readonly uid: number; readonly kind: Kind }
 /** By the name that is theirs: the person's, or else the account's. Those that are nobody are called like persons who were. */
 const rows = [
   { name: 'nora', uid: 54_011, kind: 'known' },
   { name: 'carl', uid: 54_012, kind: 'known' },
   { name: 'mia', uid: 54_013, kind: 'known' },
   { name: 'ada', uid: 54_014, kind: 'admin' },
+  { name: 'lou', uid: 54_015, kind: 'looking' },
+  { name: 'dan', uid: 54_016, kind: 'driving' },
   { name: 'daemon', uid: 1, kind: 'nobody' },
   { name: 'root', uid: 0, kind: 'nobody' },
 ] as const satisfies readonly Row[]
@@ -71,6 +90,8 @@ const config = `people:
   - { name: carl, role: contributor, os_uid: 54012 }
   - { name: mia, role: member, os_uid: 54013 }
   - { name: ada, role: admin, os_uid: 54014 }
+  - { name: lou, role: admin, os_uid: 54015 }
+  - { name: dan, role: admin, os_uid: 54016 }
 ${generousLimits}`
 
 const unknownId = '00000000-0000-4000-8000-000000000000'
@@ -113,7 +134,8 @@ function subjectsFor(line: Line, row: Row, ids: ReadonlyMap<string, string>): re
 }
 
 function verdictFor({ action, on }: Line, { kind }: Row, subject: Subject | null): Verdict {
-  const { own = 'no', ...verdicts } = expected[action]
+  const { own = 'no', admin, looking = admin, driving = admin, ...others } = expected[action]
+  const verdicts = { ...others, admin, looking, driving }
   if (subject?.is === 'own' && (on === 'person' || kind !== 'nobody')) return own
   const verdict = verdicts[kind]
   // Who may ask about others is told that there is nobody of that name; who may have sessions, that none has that id.
@@ -129,6 +151,26 @@ function questionsFor(row: Row, ids: ReadonlyMap<string, string>): readonly Ques
       request: line.ask(fill(line, subject?.text ?? '')),
       verdict: verdictFor(line, row, subject),
     })),
+  )
+}
+
+/** Of those who have opened what is the others': all of it. */
+function grantsFor(ids: ReadonlyMap<string, string>): readonly Omit<AccessGrant, 'ended'>[] {
+  const holders = rows.filter(({ kind }) => kind === 'looking' || kind === 'driving')
+  return holders.flatMap(({ name, uid, kind }) =>
+    [...ids]
+      .filter(([owner]) => owner !== name)
+      .map(([owner, sessionId]) => ({
+        id: crypto.randomUUID(),
+        host: 'h',
+        sessionId: sessionId as SessionId,
+        owner,
+        grantee: { person: name, uid },
+        reason: 'to see',
+        drive: kind === 'driving',
+        openedAtUs: nowUs(),
+        expiresAtUs: nowUs() + 3_600_000_000,
+      })),
   )
 }
 
@@ -200,6 +242,7 @@ const serveOnSqlite = (place: Place, file: string) => (directory: string) =>
   const serving = await startServing({
     mode: 'system', store, identity: systemIdentity(() => config.current.people, accounts), accounts, host, config, log,
     socket: { path: ${JSON.stringify(place.socket)}, mode: 0o666 },
+    auditKey: { keyFile: ${JSON.stringify(place.auditKey)}, replaceLost: false },
   })
   await stopped
   await serving.stop()
@@ -237,6 +280,7 @@ if (process.getuid?.() === 0) {
         const { id } = await store.sessions.create(newSession({ host: 'h', owner }))
         ids.set(name, id)
       }
+      for (const grant of grantsFor(ids)) await store.access.open(grant, crypto.randomUUID())
       await store.close()
       execFileSync('chown', ['-R', `${service.uid}:${service.gid}`, data])
       const serving = new Service(place, {
@@ -344,13 +388,16 @@ if (process.getuid?.() === 0) {
           assert.equal(serving.stderr, '')
           const store = await openStore(target)
           t.after(() => store.close())
+          const admins = new Set<string>(
+            rows.filter(({ kind }) => kind !== 'nobody' && kind !== 'known').map(({ name }) => name),
+          )
           const known = new Set<string>(rows.filter(({ kind }) => kind !== 'nobody').map(({ name }) => name))
           for (const session of await store.sessions.list({ scope: { kind: 'all' }, limit: 1000 })) {
             const { person } = session.owner
             if (ids.get(person) !== session.id) assert.ok(known.has(person), person)
             for (const { requestedBy } of await store.commands.list(session.id, 1000))
               assert.ok(
-                requestedBy === admin.name || (requestedBy === person && known.has(person)),
+                admins.has(requestedBy) || (requestedBy === person && known.has(person)),
                 `${requestedBy}: ${person}`,
               )
           }

@@ -1,11 +1,14 @@
 // Turns whatever went wrong below a route into a problem document (RFC 9457). What a caller may not know stays in the log.
 
-import { type ServerResponse, STATUS_CODES } from 'node:http'
+import type { ServerResponse } from 'node:http'
 import { type Problem, type ProblemCode, ProblemError, problemCodes } from '@teleclaude/core/problem.ts'
 import { StoreError } from '@teleclaude/store/contract.ts'
 import type { Logger } from 'pino'
 import type { ZodError } from 'zod'
 import { RenderError } from '../transcript/text.ts'
+
+// As in server.ts.
+const { STATUS_CODES } = process.getBuiltinModule('node:http')
 
 const titles: Readonly<Record<ProblemCode, string>> = {
   'bad-request': 'The request is malformed',
@@ -27,6 +30,8 @@ const titles: Readonly<Record<ProblemCode, string>> = {
   invalid: 'The input does not fit',
   internal: 'The service failed',
   unavailable: 'What this needs can not be reached',
+  'not-recorded': 'What has to be on the record first could not be put there',
+  'audit-alarm': 'The audit log has an alarm that nobody has looked at',
 }
 
 /** RFC 6901: a path of keys as a JSON Pointer. */
@@ -95,8 +100,13 @@ const lastWords: readonly ProblemCode[] = [
   'too-many-requests',
 ]
 
+/** What may be otherwise in a moment. */
+function isPassing(code: ProblemCode): boolean {
+  return code === 'unavailable' || code === 'not-recorded'
+}
+
 function headersOf({ code, retryAfterS }: ProblemError): Readonly<Record<string, string>> {
-  const wait = retryAfterS ?? (code === 'unavailable' ? 1 : null)
+  const wait = retryAfterS ?? (isPassing(code) ? 1 : null)
   return {
     'Content-Type': 'application/problem+json',
     ...(wait === null ? {} : { 'Retry-After': String(wait) }),
@@ -108,7 +118,7 @@ function headersOf({ code, retryAfterS }: ProblemError): Readonly<Record<string,
 export function writeProblem(response: ServerResponse, error: unknown, log: Logger): void {
   const problem = toProblemError(error)
   if (problem.code === 'internal') log.error({ err: problem.cause }, 'request failed')
-  if (problem.code === 'unavailable') log.warn({ err: problem.cause }, 'not usable now')
+  if (isPassing(problem.code)) log.warn({ err: problem.cause }, 'not usable now')
   if (response.headersSent) {
     response.destroy()
     return

@@ -1,9 +1,13 @@
 // Everything the service answers to. A route without an action does not compile.
 
 import {
+  accessGrantListQuerySchema,
+  newAccessGrantSchema,
   newCommandSchema,
   newSessionSchema,
   noParametersSchema,
+  noticeListQuerySchema,
+  noticesSeenSchema,
   permissionQuerySchema,
   rebindSchema,
   sessionEventsQuerySchema,
@@ -15,6 +19,9 @@ import {
 import { attachQuerySchema, runnerQuerySchema } from '@teleclaude/core/link.ts'
 import { runnerProtocol, viewerProtocol } from '@teleclaude/core/protocol.ts'
 import { z } from 'zod'
+import { listNotices, markNoticesSeen } from '../access/notices.ts'
+import { endAccess, listAccess, openAccess } from '../access/routes.ts'
+import { auditRoutes } from '../audit/routes.ts'
 import { readSafeguards } from '../audit/safeguards.ts'
 import { readConfig, reloadConfig } from '../configuration/routes.ts'
 import { readEvents } from '../events/events.ts'
@@ -26,7 +33,15 @@ import { enqueueCommand, listCommands } from '../sessions/commands.ts'
 import { changeSession, createSession, listSessions, readSession } from '../sessions/sessions.ts'
 import { attachViewer, connectRunner } from '../sessions/streams.ts'
 import { readTranscript } from '../sessions/transcripts.ts'
-import { personRoute, type Route, type StreamRoute, serviceRoute, sessionRoute, sessionStream } from './route.ts'
+import {
+  namedSessionRoute,
+  personRoute,
+  type Route,
+  type StreamRoute,
+  serviceRoute,
+  sessionRoute,
+  sessionStream,
+} from './route.ts'
 
 const nothing = { query: noParametersSchema, body: z.undefined() }
 
@@ -133,6 +148,46 @@ export const routes: readonly Route[] = [
     body: z.undefined(),
     handle: readTranscript,
   }),
+  namedSessionRoute({
+    method: 'post',
+    path: '/v1/access-grants',
+    action: 'access.open',
+    query: noParametersSchema,
+    body: newAccessGrantSchema,
+    handle: openAccess,
+  }),
+  serviceRoute({
+    method: 'get',
+    path: '/v1/access-grants',
+    action: 'access.list',
+    query: accessGrantListQuerySchema,
+    body: z.undefined(),
+    handle: listAccess,
+  }),
+  serviceRoute({
+    method: 'delete',
+    path: '/v1/access-grants/:grant',
+    action: 'access.end',
+    ...nothing,
+    handle: endAccess,
+  }),
+  serviceRoute({
+    method: 'get',
+    path: '/v1/notices',
+    action: 'notices.read',
+    query: noticeListQuerySchema,
+    body: z.undefined(),
+    handle: listNotices,
+  }),
+  serviceRoute({
+    method: 'post',
+    path: '/v1/notices/seen',
+    action: 'notices.read',
+    query: noParametersSchema,
+    body: noticesSeenSchema,
+    handle: markNoticesSeen,
+  }),
+  ...auditRoutes,
 ]
 
 export const streams: readonly StreamRoute[] = [
@@ -141,13 +196,13 @@ export const streams: readonly StreamRoute[] = [
     protocol: runnerProtocol,
     query: runnerQuerySchema,
     action: () => 'runner.connect',
-    handle: connectRunner,
+    admit: connectRunner,
   }),
   sessionStream({
     path: '/v1/sessions/:id/attach',
     protocol: viewerProtocol,
     query: attachQuerySchema,
     action: ({ drive }) => (drive === 'false' ? 'session.attach' : 'session.drive'),
-    handle: attachViewer,
+    admit: attachViewer,
   }),
 ]

@@ -1,7 +1,7 @@
 // The HTTP and WebSocket surface on the Unix socket. Who a caller is, is read from the kernel once per connection,
 // before the first byte of a request; nothing that the peer sends can change it.
 
-import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
@@ -22,6 +22,9 @@ import { authorise, authoriseFor, authoriseSession } from './gate.ts'
 import { writeProblem } from './problems.ts'
 import type { Answer, Route, StreamRoute } from './route.ts'
 import { routes, streams } from './routes.ts'
+
+// `import` would evaluate every export of node:http, WebSocket among them, and with it load undici: three megabytes, for good.
+const http = process.getBuiltinModule('node:http')
 
 /** What every request meets. */
 type Surface = {
@@ -64,7 +67,7 @@ export function createApiServer(service: Service, { patience, capacity }: Server
   }
 
   // That there is a Host is looked at where everything else is that is wrong with a request, and counted.
-  const server = createServer({ ...timeoutsOf(patience), requireHostHeader: false })
+  const server = http.createServer({ ...timeoutsOf(patience), requireHostHeader: false })
   server.maxConnections = capacity
   server.on('drop', () => connections.complain('connections refused: there are too many of all users together'))
   acceptFirst(server, (socket) => connections.accept(socket))
@@ -107,7 +110,7 @@ export function createApiServer(service: Service, { patience, capacity }: Server
         isAdmitted ? upgrade(service, webSockets, callerOf, request, socket as Socket, head) : undefined,
       )
       .catch((error: unknown) => {
-        const response = new ServerResponse(request)
+        const response = new http.ServerResponse(request)
         response.shouldKeepAlive = false
         response.assignSocket(request.socket)
         response.on('finish', () => request.socket.destroySoon())
@@ -141,7 +144,9 @@ function createApp(surface: Surface): Express {
   })
   for (const route of routes) {
     const run = (request: Request, response: Response): void => {
-      serve(surface, route, request, response).catch((error: unknown) => writeProblem(response, error, service.log))
+      serve(surface, route, request, response)
+        .catch((error: unknown) => writeProblem(response, error, service.log))
+        .finally(() => service.requests.note(route.action, response.statusCode))
     }
     app[route.method](route.path, run)
   }
@@ -169,7 +174,7 @@ async function serve(surface: Surface, route: Route, request: Request, response:
   if (route.on === 'service') {
     await authorise(service, caller, route.action, { kind: 'service' })
     const handle = route.prepare(readQuery(route, request), await readBody(route, request, response))
-    const answer = await handle({ service, caller })
+    const answer = await handle({ service, caller, params: namedIn(request) })
     await writeAnswer(surface, { caller, action: route.action, session: null }, response, answer)
   } else if (route.on === 'person') {
     const name = String(request.params.person)
@@ -177,13 +182,28 @@ async function serve(surface: Surface, route: Route, request: Request, response:
     const handle = route.prepare(request.query, await readBody(route, request, response))
     const answer = await handle({ service, caller, name })
     await writeAnswer(surface, { caller, action: route.action, session: null }, response, answer)
+  } else if (route.on === 'named session') {
+    const { action } = route
+    await authorise(service, caller, action, { kind: 'service' })
+    const { id, handle } = route.prepare(request.query, await readBody(route, request, response))
+    const { session, grant } = await authoriseSession(service, caller, action, id)
+    const answer = await handle({ service, caller, session, grant })
+    await writeAnswer(surface, { caller, action, session, grant }, response, answer)
   } else {
-    const session = await authoriseSession(service, caller, route.action, request.params.id)
+    const found = await authoriseSession(service, caller, route.action, request.params.id)
+    const { session } = found
     const { action, handle } = route.prepare(request.query, await readBody(route, request, response))
-    if (action !== route.action) await authoriseFor(service, caller, action, session)
-    const answer = await handle({ service, caller, session })
-    await writeAnswer(surface, { caller, action, session }, response, answer)
+    const grant = action === route.action ? found.grant : await authoriseFor(service, caller, action, session)
+    const answer = await handle({ service, caller, session, grant })
+    await writeAnswer(surface, { caller, action, session, grant }, response, answer)
   }
+}
+
+/** Of the path's wildcards, of which there are none. */
+function namedIn({ params }: Request): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    Object.entries(params).filter((entry): entry is [string, string] => !Array.isArray(entry[1])),
+  )
 }
 
 /** By person, or by account: who is no person has nothing else to go by. */
@@ -199,7 +219,7 @@ function readQuery({ resumes }: Route, { query, headers }: Request): unknown {
 const parseJson = express.json({ limit: maxBodyBytes, strict: false, inflate: false })
 
 async function readBody(route: Route, request: Request, response: Response): Promise<unknown> {
-  if (route.method === 'get') return undefined
+  if (route.method === 'get' || route.method === 'delete') return undefined
   await new Promise<void>((resolve, reject) =>
     parseJson(request, response, (error?: unknown) => (error === undefined ? resolve() : reject(error))),
   )
@@ -211,6 +231,22 @@ async function readBody(route: Route, request: Request, response: Response): Pro
 }
 
 async function writeAnswer(
+  surface: Surface,
+  asked: Omit<OpenStream, 'close'>,
+  response: Response,
+  answer: Answer,
+): Promise<void> {
+  const over = ('over' in answer ? answer.over : undefined) ?? (() => undefined)
+  // What the answer is made of may notice much later that nobody reads it any more.
+  response.once('close', over)
+  try {
+    await writeAnswerOut(surface, asked, response, answer)
+  } finally {
+    over()
+  }
+}
+
+async function writeAnswerOut(
   { service, connections }: Surface,
   asked: Omit<OpenStream, 'close'>,
   response: Response,
@@ -267,15 +303,20 @@ async function upgrade(
     const detail = `cannot talk with this client: this service speaks ${stream.protocol}; update telec and the service to the same version`
     throw new ProblemError('bad-request', detail)
   }
-  const { action, handle } = stream.prepare(Object.fromEntries(url.searchParams))
-  const session = await authoriseSession(service, caller, action, id)
+  const { action, admit } = stream.prepare(Object.fromEntries(url.searchParams))
+  const { session, grant } = await authoriseSession(service, caller, action, id)
   if (session.host !== service.host) {
     throw new ProblemError(
       'conflict',
       `cannot connect to the session here: it runs on the host ${session.host}; do this there`,
     )
   }
+  const { handle, over } = await admit({ service, caller, session, grant })
+  // Whatever becomes of it from here on: a connection that is gone by now is never handed over.
+  socket.once('close', over)
+  if (socket.destroyed) over()
   webSockets.handleUpgrade(request, socket, head, (webSocket) => {
+    service.requests.note(action, 101)
     // Nothing is read until the session has it: a message, or the close, would find nobody listening.
     webSocket.pause()
     webSocket.on('error', (error) => service.log.debug({ err: error }, 'WebSocket broke'))
@@ -284,8 +325,8 @@ async function upgrade(
       if (webSocket.bufferedAmount < maxFrameBytes) webSocket.pong(data)
     })
     const close = (reason: string) => closeWebSocket(webSocket, closeCodes.notPermitted, reason)
-    webSocket.once('close', service.streams.open({ caller, action, session, close }))
-    handle({ service, caller, session, socket: webSocket }).catch((error: unknown) => {
+    webSocket.once('close', service.streams.open({ caller, action, session, grant, close }))
+    handle(webSocket).catch((error: unknown) => {
       service.log.error({ err: error, session: session.id }, 'stream failed')
       closeWebSocket(webSocket, 1011, 'the service failed')
     })

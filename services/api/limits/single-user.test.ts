@@ -33,6 +33,7 @@ test('one who has the service for themselves has no limits: hundreds of requests
     config: testConfig(),
     log: pino({ level: 'silent' }),
     socket: { path, mode: 0o600 },
+    auditKey: { keyFile: join(directory, 'audit.key'), replaceLost: false },
     limits: null,
   })
   t.after(async () => {

@@ -1,10 +1,11 @@
 // Brings runners and viewers of sessions together, and settles what became of a session whose runner is gone.
 
 import { setTimeout as delay } from 'node:timers/promises'
+import type { AccessGrant } from '@teleclaude/core/access.ts'
 import type { SessionView } from '@teleclaude/core/api.ts'
 import { sessionExitSchema } from '@teleclaude/core/api.ts'
 import type { Command, CommandRequest } from '@teleclaude/core/command.ts'
-import { nowUs } from '@teleclaude/core/instant.ts'
+import { formatInstant, nowUs } from '@teleclaude/core/instant.ts'
 import type { FromRunner } from '@teleclaude/core/link.ts'
 import { closeCodes } from '@teleclaude/core/protocol.ts'
 import type { AgentState, Driver, Session, SessionExit, SessionId } from '@teleclaude/core/session.ts'
@@ -12,12 +13,15 @@ import { isLastKind, type TranscriptChunk } from '@teleclaude/core/transcript.ts
 import { type Store, StoreError } from '@teleclaude/store/contract.ts'
 import type { Logger } from 'pino'
 import type { WebSocket } from 'ws'
+import type { Content } from '../access/content-gate.ts'
+import type { AccessGrants } from '../access/grants.ts'
+import type { SealedRange } from '../audit/range-hash.ts'
 import { record, subjectOf, theApi } from '../audit/record.ts'
+import { sealedDetail } from '../audit/transcript-seal.ts'
 import { closeWebSocket } from '../streams/close-web-socket.ts'
-import type { TranscriptPages } from '../transcript/pages.ts'
 import { LiveSession, type LiveSessionEvents } from './live-session.ts'
 import { Recorder } from './recorder.ts'
-import { Viewer } from './viewer.ts'
+import { type AccessNote, Viewer } from './viewer.ts'
 
 /** A session whose runner has been away this long is lost. It is found again when the runner comes back. */
 export const defaultLostAfterMs = 10_000
@@ -25,7 +29,7 @@ const retryMs = 1_000
 
 export type HubOptions = {
   readonly store: Store
-  readonly pages: TranscriptPages
+  readonly access: Pick<AccessGrants, 'on'>
   readonly log: Logger
   readonly host: string
   readonly lostAfterMs: number
@@ -91,6 +95,7 @@ export class Hub {
     socket: WebSocket,
     options: {
       readonly who: Driver
+      readonly content: Content
       readonly drive: 'true' | 'take' | 'false'
       readonly show: 'record' | 'screen'
       readonly afterSeq: number | 'end'
@@ -110,7 +115,9 @@ export class Hub {
       live,
       who: options.who,
       show: options.show,
-      readPage: (afterSeq) => this.#options.pages.read(session.owner, session.id, afterSeq),
+      content: options.content,
+      opened: () =>
+        options.who.person === session.owner.person ? this.#options.access.on(session).map(noteOpened) : [],
       // Can be beyond what there is: the viewer of a service that was killed has seen what had not been recorded yet.
       afterSeq: options.afterSeq !== 'end' ? options.afterSeq : options.show === 'screen' ? null : live.lastSeq,
       over: isOver ? current : null,
@@ -125,6 +132,18 @@ export class Hub {
       this.#forgetIfIdle(live)
     })
     await viewer.start(current)
+  }
+
+  /** Says to its owner, wherever they look on, that somebody else has opened a session. */
+  noteAccess(grant: AccessGrant, ended: AccessGrant['ended']): void {
+    const note = ended === null ? noteOpened(grant) : noteEnded(grant, ended.atUs)
+    const opening = this.#sessions.get(grant.sessionId)
+    if (opening === undefined) return
+    this.#inBackground(
+      opening.then((live) => {
+        for (const viewer of live.viewers) if (viewer.who.person === grant.owner) viewer.note(note)
+      }),
+    )
   }
 
   /** Hands the session's queued commands to its runner, if that is here. One delivery at a time keeps their order. */
@@ -189,7 +208,10 @@ export class Hub {
   }
 
   readonly #events: LiveSessionEvents = {
-    recorded: (live) => this.#wakeFollowers(live.id),
+    recorded: (live) => {
+      this.#wakeFollowers(live.id)
+      if (live.seal.isDue(performance.now())) this.#inBackground(this.#seal(live))
+    },
     lastRecorded: (live, last) => this.#inBackground(this.#untilStored(() => this.#finish(live.id, live, last))),
     runnerGone: (live) => {
       if (live.over !== null) this.#forgetIfIdle(live)
@@ -197,6 +219,25 @@ export class Hub {
     },
     protocolBroken: (live, error) => this.#options.log.warn({ session: live.id, err: error }, 'runner cut off'),
     told: (live, message) => this.#inBackground(this.#hear(live, message)),
+  }
+
+  /** Binds what was recorded some time ago to the audit log. */
+  async sealDue(): Promise<void> {
+    for (const opened of [...this.#sessions.values()]) {
+      const live = await opened.catch(() => null)
+      if (live?.seal.isDue(performance.now())) this.#inBackground(this.#seal(live))
+    }
+  }
+
+  /** What could not be put on the record is for the next time. */
+  async #seal(live: LiveSession): Promise<void> {
+    try {
+      const session = await this.#options.store.sessions.find(live.id)
+      if (session !== null) await live.seal.seal(this.#options, subjectOf(session))
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error
+      this.#options.log.warn({ err: error, session: live.id }, 'a transcript could not be bound to the audit log now')
+    }
   }
 
   async #hear(live: LiveSession, message: FromRunner): Promise<void> {
@@ -253,10 +294,12 @@ export class Hub {
     // On the record first: what comes after it is done again until it works, and twice is better than never.
     if (last.kind === 'exit') {
       const exit: SessionExit = sessionExitSchema.parse(JSON.parse(Buffer.from(last.bytes).toString('utf8')))
-      if (found.status !== 'ended') await this.#recordEnd(found, exit)
+      if (found.status !== 'ended') {
+        await live.seal.sealEnd(this.#options, subjectOf(found), (rest) => this.#recordEnd(found, exit, rest))
+      }
       await this.#options.store.sessions.end(id, exit, nowUs())
     } else {
-      if (found.status !== 'lost') await this.#recordLost(found)
+      if (found.status !== 'lost') await this.#sealLost(found, live)
       await this.#options.store.sessions.markLost(id, nowUs())
     }
     await this.#options.store.commands.close(id, 'the session is over', nowUs())
@@ -282,7 +325,7 @@ export class Hub {
     const live = await this.#open(id)
     const session = live.hasRunner || live.pending.length > 0 ? null : await this.#recordLastIfThere(id, live)
     if (session !== null && session.status !== 'ended' && !live.hasRunner) {
-      if (session.status !== 'lost') await this.#recordLost(session)
+      if (session.status !== 'lost') await this.#sealLost(session, live)
       await this.#options.store.sessions.markLost(id, nowUs())
       this.#options.log.warn({ session: id }, 'session lost: its runner is gone')
       const lost = await this.#options.store.sessions.find(id)
@@ -291,18 +334,22 @@ export class Hub {
     this.#forgetIfIdle(live)
   }
 
-  async #recordEnd(session: Session, exit: SessionExit): Promise<void> {
+  async #recordEnd(session: Session, exit: SessionExit, rest: SealedRange | null): Promise<void> {
     const detail = {
       exitCode: exit.kind === 'exited' ? exit.code : null,
       signal: exit.kind === 'signalled' ? exit.signal : null,
       transcriptBytes: session.transcriptBytes,
+      ...sealedDetail(rest),
     }
     await record(this.#options, { action: 'session.ended', actor: theApi, session: subjectOf(session), detail })
   }
 
-  async #recordLost(session: Session): Promise<void> {
-    const detail = { transcriptBytes: session.transcriptBytes }
-    await record(this.#options, { action: 'session.lost', actor: theApi, session: subjectOf(session), detail })
+  async #sealLost(session: Session, { seal }: LiveSession): Promise<void> {
+    const subject = subjectOf(session)
+    await seal.sealEnd(this.#options, subject, (rest) => {
+      const detail = { transcriptBytes: session.transcriptBytes, ...sealedDetail(rest) }
+      return record(this.#options, { action: 'session.lost', actor: theApi, session: subject, detail })
+    })
   }
 
   /** Work that decides what became of a session is not given up because the database is away. */
@@ -356,6 +403,14 @@ export class Hub {
       .finally(() => this.#background.delete(settled))
     this.#background.add(settled)
   }
+}
+
+function noteOpened({ grantee, reason, drive, expiresAtUs }: AccessGrant): AccessNote {
+  return { type: 'access', state: 'opened', grantee: grantee.person, reason, drive, until: formatInstant(expiresAtUs) }
+}
+
+function noteEnded(grant: AccessGrant, atUs: number): AccessNote {
+  return { ...noteOpened(grant), state: 'ended', until: formatInstant(atUs) }
 }
 
 function requestOf({ kind, text, enter, force }: Command): CommandRequest {

@@ -69,7 +69,12 @@ for (const show of ['record', 'screen'] as const) {
       socket: ours,
       live,
       who: { person: 'alice', uid: 1000 },
-      readPage: (afterSeq) => store.transcripts.read(live.id, { afterSeq, maxBytes: 128 * 1024 }),
+      content: {
+        read: (afterSeq) => store.transcripts.read(live.id, { afterSeq, maxBytes: 128 * 1024 }),
+        sending: () => undefined,
+        over: () => undefined,
+      },
+      opened: () => [],
       show,
       afterSeq: 0,
       over: null,

@@ -18,6 +18,7 @@ import {
 import type { StoreError } from '@teleclaude/store/contract.ts'
 import type { RawData, WebSocket } from 'ws'
 import { ZodError } from 'zod'
+import { TranscriptSeal } from '../audit/transcript-seal.ts'
 import { closeWebSocket } from '../streams/close-web-socket.ts'
 import { Inflow } from '../streams/inflow.ts'
 import type { ChunkSource, Recorder } from './recorder.ts'
@@ -51,6 +52,7 @@ export class LiveSession implements ChunkSource {
     ask: () => this.tellRunner({ type: 'snapshot' }),
     askForMore: () => this.tellRunner({ type: 'snapshot-more' }),
   })
+  readonly seal: TranscriptSeal
   /** Newest chunk received; what is between the durable ones and this is in `pending`. */
   lastSeq: number
   /** Of that one, since the program was started; 0 where none was received yet. */
@@ -71,6 +73,7 @@ export class LiveSession implements ChunkSource {
   constructor(id: Session['id'], lastSeq: number, recorder: Recorder, events: LiveSessionEvents) {
     this.id = id
     this.lastSeq = lastSeq
+    this.seal = new TranscriptSeal(id, lastSeq)
     this.#recorder = recorder
     this.#events = events
   }
@@ -177,8 +180,8 @@ export class LiveSession implements ChunkSource {
     this.pending.push(chunk)
     this.#pendingBytes += chunk.bytes.length
     if (this.#pendingBytes > maxPendingBytes) inflow.hold('not recorded')
-    this.#recorder.record(this)
-    for (const viewer of this.viewers) viewer.offer(chunk.seq, frame)
+    this.#recorder.record(this, chunk)
+    for (const viewer of this.viewers) viewer.offer(chunk, frame)
   }
 
   committed(seq: number): void {
@@ -187,6 +190,7 @@ export class LiveSession implements ChunkSource {
       const chunk = this.pending.shift()
       if (chunk === undefined) break
       this.#pendingBytes -= chunk.bytes.length
+      this.seal.add(chunk, performance.now())
       if (isLastKind(chunk.kind)) last = chunk
     }
     this.tellRunner({ type: 'ack', seq })

@@ -19,7 +19,6 @@ import {
   type TestEngine,
 } from '../../../packages/store/test-engines.ts'
 import { newSession, serveInProcess } from '../test-serve.ts'
-import { TranscriptPages } from '../transcript/pages.ts'
 import { Hub } from './hub.ts'
 
 const host = 'h'
@@ -99,14 +98,14 @@ for (const name of engineNames) {
       const entries = await own.entries()
       assert.deepEqual(
         entries.map(({ action }) => action),
-        ['service.started', 'config.loaded', 'account.bound', 'session.started', 'session.ended'],
+        ['key.changed', 'service.started', 'config.loaded', 'account.bound', 'session.started', 'session.ended'],
       )
-      assert.partialDeepStrictEqual(entries[3], {
+      assert.partialDeepStrictEqual(entries[4], {
         actor: { kind: 'caller', person: 'tester', uid: process.getuid?.() },
         session: { id: session.id, owner: 'tester' },
         detail: { project: '/tmp', agent: null },
       })
-      assert.partialDeepStrictEqual(entries[4], {
+      assert.partialDeepStrictEqual(entries[5], {
         actor: { kind: 'service', name: 'api' },
         detail: { exitCode: 3, signal: null, transcriptBytes: 0 },
       })
@@ -166,8 +165,7 @@ for (const name of engineNames) {
       }
       const session = await witness.sessions.create(newStoredSession({ host }))
       const store = await openStore(target, { lock })
-      const pages = new TranscriptPages(store)
-      const hub = new Hub({ store, pages, log: pino({ level: 'silent' }), host, lostAfterMs: 1 })
+      const hub = new Hub({ store, access: { on: () => [] }, log: pino({ level: 'silent' }), host, lostAfterMs: 1 })
       hub.expectRunner(session.id)
       await wasRefused
       for (;;) {

@@ -91,7 +91,7 @@ if (process.getuid?.() === 0) {
       assert.deepEqual(ids(await list(bob, { person: 'bob' })), [bobs])
       const [others, nobodys] = await Promise.all([list(bob, { person: 'carol' }), list(bob, { person: 'nobody' })])
       assert.deepEqual(others, nobodys)
-      assert.deepEqual(others, { status: 200, body: { sessions: [], nextCursor: null } })
+      assert.deepEqual(others, { status: 200, body: { sessions: [], nextCursor: null, unseenNotices: 0 } })
       const own = async (uid: number) => (await list(uid)).body.sessions.map((session: SessionView) => session.own)
       assert.deepEqual([await own(alice), await own(bob)], [[false, false], [true]])
     })

@@ -15,6 +15,8 @@ import { ProblemError } from '@teleclaude/core/problem.ts'
 import { liveStatuses, type Session, type SessionId } from '@teleclaude/core/session.ts'
 import type { SessionScope } from '@teleclaude/store/contract.ts'
 import type { z } from 'zod'
+import { tellOwner } from '../access/notices.ts'
+import { orNotRecorded } from '../access/recorded.ts'
 import { actorOf, record, subjectOf } from '../audit/record.ts'
 import type { Answer } from '../http/route.ts'
 import type { Service } from '../service.ts'
@@ -71,12 +73,12 @@ export async function listSessions({
   const beforeOrdinal = cursor === undefined ? undefined : await findOrdinal(service, visible, cursor as SessionId)
   const scope = person === undefined ? visible : narrow(visible, person)
   if (scope === null) {
-    const json: SessionPage = { sessions: [], nextCursor: null }
+    const json: SessionPage = { sessions: [], nextCursor: null, unseenNotices: await countUnseen(service, caller) }
     return { status: 200, json }
   }
   const statuses = status === undefined ? undefined : status === 'live' ? liveStatuses : [status]
   // One more than asked for, to know whether there is a next page.
-  const found = await service.store.sessions.list({
+  const listing = service.store.sessions.list({
     scope,
     ...(idPrefix === undefined ? {} : { idPrefix }),
     ...(project === undefined ? {} : { project }),
@@ -84,13 +86,19 @@ export async function listSessions({
     ...(beforeOrdinal === undefined ? {} : { beforeOrdinal }),
     limit: limit + 1,
   })
+  const [found, unseenNotices] = await Promise.all([listing, countUnseen(service, caller)])
   const page = found.slice(0, limit)
   const last = page.at(-1)
   const json: SessionPage = {
     sessions: page.map((session) => viewSession(session, caller)),
     nextCursor: found.length > limit && last !== undefined ? last.id : null,
+    unseenNotices,
   }
   return { status: 200, json }
+}
+
+async function countUnseen({ store }: Service, { person }: Caller): Promise<number> {
+  return person === null ? 0 : store.notices.countUnseen(person)
 }
 
 export async function readSession({ caller, session }: Asked & { readonly session: Session }): Promise<Answer> {
@@ -105,13 +113,12 @@ export async function changeSession({
 }: Asked & { readonly session: Session; readonly body: SessionPatch }): Promise<Answer> {
   const { sessions } = service.store
   if ('title' in body) {
-    if (session.owner.person !== caller.person)
-      await record(service, {
-        action: 'session.renamed',
-        actor: actorOf(caller),
-        session: subjectOf(session),
-        detail: {},
-      })
+    if (session.owner.person !== caller.person) {
+      const subject = { actor: actorOf(caller), session: subjectOf(session) }
+      const event = { ...subject, action: 'session.renamed', detail: {} } as const
+      await orNotRecorded('rename the session', record(service, event))
+      await tellOwner(service, caller, session, 'session.renamed')
+    }
     await sessions.rename(session.id, body.title, nowUs())
   } else {
     await sessions.setAgentStatus(session.id, { state: body.agentStatus.state, source: 'hook' }, nowUs())

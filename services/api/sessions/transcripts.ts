@@ -1,29 +1,22 @@
 // A recorded transcript, read back: as the raw bytes, as text, or as an asciicast.
 
 import type { transcriptQuerySchema } from '@teleclaude/core/api.ts'
-import type { Caller, PeerCredentials } from '@teleclaude/core/caller.ts'
 import { formatInstant } from '@teleclaude/core/instant.ts'
 import { ProblemError } from '@teleclaude/core/problem.ts'
-import type { Session, SessionId } from '@teleclaude/core/session.ts'
+import type { SessionId } from '@teleclaude/core/session.ts'
 import type { TranscriptChunk } from '@teleclaude/core/transcript.ts'
 import type { z } from 'zod'
-import type { Answer } from '../http/route.ts'
+import { type Content, openContent } from '../access/content-gate.ts'
+import type { Answer, AskedOfSession } from '../http/route.ts'
 import type { Service } from '../service.ts'
 import { writeCast } from '../transcript/cast.ts'
-import type { TranscriptPages } from '../transcript/pages.ts'
 import { renderText } from '../transcript/text.ts'
 
 export async function readTranscript({
-  service,
-  caller,
-  session,
   query,
-}: {
-  readonly service: Service
-  readonly caller: Caller
-  readonly session: Session
-  readonly query: z.output<typeof transcriptQuerySchema>
-}): Promise<Answer> {
+  ...asked
+}: AskedOfSession & { readonly query: z.output<typeof transcriptQuerySchema> }): Promise<Answer> {
+  const { service, caller, session } = asked
   if (session.transcriptRemovedAtUs !== null) {
     const at = formatInstant(session.transcriptRemovedAtUs)
     throw new ProblemError('removed', `cannot read the transcript: it was old, and removed on ${at}`)
@@ -34,22 +27,30 @@ export async function readTranscript({
       'cannot follow the transcript as text: follow it as raw or cast, or use telec tail',
     )
   }
-  const follow = query.follow === 'true' ? follower(service, session.id) : null
-  const chunks = readChunks(service.pages, caller.credentials, session.id, follow)
+  const follows = query.follow === 'true'
+  const content = await openContent(asked, follows ? 'follow' : 'transcript')
+  const gone = new AbortController()
+  const chunks = readChunks(content, follows ? follower(service, session.id, gone.signal) : async () => false)
+  const over = () => {
+    gone.abort()
+    content.over()
+  }
   switch (query.format) {
     case 'raw':
-      return { status: 200, contentType: 'application/octet-stream', stream: outputBytes(chunks) }
+      return { status: 200, contentType: 'application/octet-stream', stream: outputBytes(chunks), over }
     case 'cast':
       return {
         status: 200,
         contentType: 'application/x-asciicast',
         stream: writeCast(session, chunks, { version: query.version === '2' ? 2 : 3 }),
+        over,
       }
     case 'text':
       return {
         status: 200,
         contentType: 'text/plain; charset=utf-8',
         stream: renderText(session.terminal, chunks, { colour: query.colour === 'true', uid: caller.credentials.uid }),
+        over,
       }
   }
 }
@@ -60,12 +61,14 @@ type Follower = () => Promise<boolean>
 /** A session of another host is looked at as often as one of this one that sends nothing: there is no telling. */
 const lookMs = 1_000
 
-function follower({ store, hub }: Service, id: SessionId): Follower {
+/** @param gone nobody reads it any more */
+function follower({ store, hub }: Service, id: SessionId, gone: AbortSignal): Follower {
   let wasOver = false
   return async () => {
     // What is there when it is over is read to its end.
     if (wasOver) return false
     await hub.untilRecorded(id, lookMs)
+    if (gone.aborted) return false
     const session = await store.sessions.find(id)
     wasOver = session === null || session.status === 'ended' || session.status === 'lost'
     return true
@@ -73,21 +76,19 @@ function follower({ store, hub }: Service, id: SessionId): Follower {
 }
 
 /** All chunks recorded so far, a page in memory at a time; where they are followed, those to come as well. */
-async function* readChunks(
-  pages: TranscriptPages,
-  reader: PeerCredentials,
-  id: SessionId,
-  follow: Follower | null,
-): AsyncGenerator<TranscriptChunk> {
+async function* readChunks(content: Content, goesOn: Follower): AsyncGenerator<TranscriptChunk> {
   let afterSeq = 0
   for (;;) {
-    const page = await pages.read(reader, id, afterSeq)
+    const page = await content.read(afterSeq)
     const last = page.at(-1)
     if (last === undefined) {
-      if (follow === null || !(await follow())) return
+      if (!(await goesOn())) return
       continue
     }
-    yield* page
+    for (const chunk of page) {
+      content.sending(chunk.seq, chunk.kind === 'output' ? chunk.bytes.length : 0)
+      yield chunk
+    }
     afterSeq = last.seq
   }
 }

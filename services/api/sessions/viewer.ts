@@ -6,10 +6,11 @@ import type { SessionView } from '@teleclaude/core/api.ts'
 import { fromViewerSchema, type ToViewer } from '@teleclaude/core/link.ts'
 import { closeCodes } from '@teleclaude/core/protocol.ts'
 import type { Driver, Session } from '@teleclaude/core/session.ts'
-import { encodeChunk, inputFrameCode, type TranscriptChunk } from '@teleclaude/core/transcript.ts'
+import { decodeSnapshotPart, encodeChunk, inputFrameCode, type TranscriptChunk } from '@teleclaude/core/transcript.ts'
 import { StoreError } from '@teleclaude/store/contract.ts'
 import type { WebSocket } from 'ws'
 import { ZodError } from 'zod'
+import type { Content } from '../access/content-gate.ts'
 import { closeWebSocket } from '../streams/close-web-socket.ts'
 import { Inflow } from '../streams/inflow.ts'
 import type { LiveSession } from './live-session.ts'
@@ -31,8 +32,10 @@ export type ViewerOptions = {
   readonly socket: WebSocket
   readonly live: LiveSession
   readonly who: Driver
-  /** What is recorded, from the chunk after that. */
-  readonly readPage: (afterSeq: number) => Promise<readonly TranscriptChunk[]>
+  /** What it may be shown: all of it goes out by this. */
+  readonly content: Content
+  /** Who else has the session open, to be said to its owner. */
+  readonly opened: () => readonly AccessNote[]
   readonly show: 'record' | 'screen'
   /** Null: of what is there, the screen alone. */
   readonly afterSeq: number | null
@@ -40,6 +43,8 @@ export type ViewerOptions = {
   readonly over: Session | null
   readonly view: (session: Session) => SessionView
 }
+
+export type AccessNote = ToViewer & { readonly type: 'access' }
 
 /** What the viewer gets now. */
 type Phase = 'reading' | 'following' | 'awaiting a snapshot' | 'ended'
@@ -84,6 +89,7 @@ export class Viewer implements SnapshotTaker {
     const view = this.#options.view(session)
     const terminal = this.#live.terminal ?? view.terminal
     this.#tell({ type: 'welcome', session: { ...view, terminal }, ...this.#wheel() })
+    for (const note of this.#options.opened()) this.#tell(note)
     if (this.#options.afterSeq === null && this.#over === null) this.#awaitSnapshot()
     else await this.#catchUp()
   }
@@ -92,18 +98,26 @@ export class Viewer implements SnapshotTaker {
     this.#tell({ type: 'wheel', ...this.#wheel() })
   }
 
-  /** A chunk has arrived. */
-  offer(seq: number, frame: Uint8Array): void {
-    if (this.#phase !== 'following' || seq <= this.#seenSeq) return
+  /** Somebody else has opened the session, or does not have it open any more. */
+  note(note: AccessNote): void {
+    if (this.#phase !== 'ended' && this.#socket.readyState === this.#socket.OPEN) this.#tell(note)
+  }
+
+  /** A chunk has arrived; `frame` carries it. */
+  offer(chunk: TranscriptChunk, frame: Uint8Array): void {
+    if (this.#phase !== 'following' || chunk.seq <= this.#seenSeq) return
     if (this.#socket.bufferedAmount > maxBufferedBytes) {
       this.#readOn()
       return
     }
-    this.#seenSeq = seq
+    this.#seenSeq = chunk.seq
+    this.#count(chunk)
     this.#socket.send(frame)
   }
 
   takePart(frame: Uint8Array): Promise<void> {
+    const { seq, bytes } = decodeSnapshotPart(frame)
+    this.#options.content.sending(seq, bytes.length)
     return this.#sendAndWait(frame)
   }
 
@@ -190,13 +204,14 @@ export class Viewer implements SnapshotTaker {
     // What was sent before has to be taken first: else a viewer that takes nothing would be sent more and more.
     await this.#untilTaken()
     while (this.#socket.readyState === this.#socket.OPEN) {
-      const page = await this.#options.readPage(this.#seenSeq)
+      const page = await this.#options.content.read(this.#seenSeq)
       const next = page.length > 0 ? page : this.#unrecorded()
       if (next.length === 0 && this.#joinLive()) return
       let shownUs = 0
       for (const chunk of next) {
         this.#seenSeq = chunk.seq
         shownUs = chunk.offsetUs
+        this.#count(chunk)
         await this.#sendAndWait(encodeChunk(chunk))
       }
       if (next.length > 0 && this.#isFarBehind(shownUs)) {
@@ -228,6 +243,7 @@ export class Viewer implements SnapshotTaker {
     for (const chunk of pending) {
       if (chunk.seq <= this.#seenSeq) continue
       this.#seenSeq = chunk.seq
+      this.#count(chunk)
       this.#socket.send(encodeChunk(chunk))
     }
     this.#phase = 'following'
@@ -235,6 +251,10 @@ export class Viewer implements SnapshotTaker {
     if (finished !== null) this.#end(finished)
     else if (this.#wantsSnapshot) this.#awaitSnapshot()
     return true
+  }
+
+  #count({ seq, kind, bytes }: TranscriptChunk): void {
+    this.#options.content.sending(seq, kind === 'output' ? bytes.length : 0)
   }
 
   #sendAndWait(frame: Uint8Array): Promise<void> {

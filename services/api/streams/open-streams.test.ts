@@ -20,6 +20,8 @@ const ann = 3_000_001
 const ben = 3_000_002
 const unknown = 'this service does not know you: an admin has to add you to its people'
 
+const noAccess = { accessUnder: () => null, whyOver: () => null }
+
 type Rule = readonly [name: string, role: GrantedRole, uid: number]
 
 function rules(...people: readonly Rule[]): People {
@@ -52,7 +54,7 @@ for (const engineName of engineNames) {
       const store = await openStore(target, { lock })
       let people = rules(['ann', 'admin', ann], ['ben', 'member', ben])
       const identity = systemIdentity(() => people, await Accounts.load({ store, host }))
-      const streams = new OpenStreams({ store, host }, identity, log)
+      const streams = new OpenStreams({ store, host }, identity, noAccess, log)
       const closed: string[] = []
       return {
         streams,
@@ -122,7 +124,7 @@ for (const engineName of engineNames) {
       own.setPeople(['eve', 'admin', ann], ['mallory', 'member', ben])
       own.streams.review()
       assert.deepEqual(own.closed, [
-        'ann session.attach: this session belongs to somebody else',
+        'ann session.attach: this session belongs to somebody else: open it first, with a reason (telec access open)',
         'ben session.attach: this session belongs to somebody else',
       ])
     })
@@ -182,7 +184,7 @@ for (const engineName of engineNames) {
         throw new ProblemError('unavailable', 'cannot serve you now: a test')
       }
       const { store } = await engine.createStore()
-      const streams = new OpenStreams({ store, host }, { refuse: () => null, resolve }, log)
+      const streams = new OpenStreams({ store, host }, { refuse: () => null, resolve }, noAccess, log)
       const reasons: string[] = []
       const open = () =>
         streams.open({ caller, action: 'session.list', session: null, close: (reason) => reasons.push(reason) })

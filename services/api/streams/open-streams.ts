@@ -1,6 +1,7 @@
 // What was allowed once and goes on: WebSockets, and answers that are streamed. Who may not any more loses them at once, whatever
 // their client does; that it can't be recorded keeps nothing open.
 
+import type { AccessGrant } from '@teleclaude/core/access.ts'
 import type { AuditEvent } from '@teleclaude/core/audit.ts'
 import type { Caller } from '@teleclaude/core/caller.ts'
 import { type Action, decide } from '@teleclaude/core/policy.ts'
@@ -8,6 +9,7 @@ import { ProblemError } from '@teleclaude/core/problem.ts'
 import type { Session } from '@teleclaude/core/session.ts'
 import { StoreError } from '@teleclaude/store/contract.ts'
 import type { Logger } from 'pino'
+import type { AccessGrants } from '../access/grants.ts'
 import { type AuditedHost, actorOf, recordAll, subjectOf } from '../audit/record.ts'
 import { ownershipOf } from '../http/gate.ts'
 import type { Identity } from '../identity/identity.ts'
@@ -18,6 +20,8 @@ export type OpenStream = {
   readonly action: Action
   /** What it is about: a session, or the service itself. */
   readonly session: Pick<Session, 'id' | 'owner'> | null
+  /** What allows it, where the session is somebody else's: with that it ends, whatever others there are. */
+  readonly grant?: AccessGrant | null
   /** Ends it for good. Called once at most. */
   readonly close: (reason: string) => void
 }
@@ -30,13 +34,20 @@ const maxUnrecorded = 1_000
 export class OpenStreams {
   readonly #where: AuditedHost
   readonly #identity: Pick<Identity, 'refuse' | 'resolve'>
+  readonly #access: Pick<AccessGrants, 'accessUnder' | 'whyOver'>
   readonly #log: Logger
   readonly #open = new Set<OpenStream>()
   #unrecorded: readonly AuditEvent[] = []
 
-  constructor(where: AuditedHost, identity: Pick<Identity, 'refuse' | 'resolve'>, log: Logger) {
+  constructor(
+    where: AuditedHost,
+    identity: Pick<Identity, 'refuse' | 'resolve'>,
+    access: Pick<AccessGrants, 'accessUnder' | 'whyOver'>,
+    log: Logger,
+  ) {
     this.#where = where
     this.#identity = identity
+    this.#access = access
     this.#log = log
   }
 
@@ -51,6 +62,11 @@ export class OpenStreams {
   /** Decides each anew, as the gate decides a request of that peer now, and closes those that are refused. */
   review(): void {
     this.#review([...this.#open])
+  }
+
+  /** Those that this grant allowed. */
+  reviewUnder(grantId: string): void {
+    this.#review([...this.#open].filter(({ grant }) => grant?.id === grantId))
   }
 
   /** For accounts that changed by themselves. While they can't be looked up, that says nothing of anybody: what is open stays
@@ -73,7 +89,10 @@ export class OpenStreams {
     this.#record(refused)
   }
 
-  #refusalOf({ caller: { credentials }, action, session }: OpenStream, keepUnknown: boolean): string | null {
+  #refusalOf(
+    { caller: { credentials }, action, session, grant = null }: OpenStream,
+    keepUnknown: boolean,
+  ): string | null {
     const refusal = this.#identity.refuse(credentials)
     if (refusal !== null) return refusal
     try {
@@ -81,8 +100,13 @@ export class OpenStreams {
       const decision =
         session === null
           ? decide(caller, action, { kind: 'service' })
-          : decide(caller, action, { kind: 'session', ownership: ownershipOf(session, caller) })
-      return decision.allow ? null : decision.reason
+          : decide(caller, action, {
+              kind: 'session',
+              ownership: ownershipOf(session, caller),
+              access: grant === null ? null : this.#access.accessUnder(grant, caller),
+            })
+      if (decision.allow) return null
+      return (grant === null ? null : this.#access.whyOver(grant)) ?? decision.reason
     } catch (error) {
       if (!(error instanceof ProblemError)) throw error
       // Who can't be identified now is nobody, here as at the gate.

@@ -1,0 +1,160 @@
+// What the api knows of its host's auditor: how far it has cosigned, and what it found wrong. What it says of itself goes on the
+// record here, since nobody else may append to the log; and its alarms are said loudly.
+
+import { type AuditAction, type AuditEvent, parseAuditEntry } from '@teleclaude/core/audit.ts'
+import { formatInstant } from '@teleclaude/core/instant.ts'
+import {
+  type Alarm,
+  type AuditorWord,
+  type Store,
+  type StoredCheckpoint,
+  StoreError,
+} from '@teleclaude/store/contract.ts'
+import type { Logger } from 'pino'
+import { isCosigned, listLogKeys } from './checkpoints.ts'
+import { record, theApi } from './record.ts'
+
+/** For what no hint has come of. */
+const sweepMs = 5_000
+/** An auditor says every two seconds how it is. */
+export const staleAfterMs = 30_000
+/** As many as an auditor's alarms are listed. */
+const maxRecorded = 1_000
+
+export type AuditorWatchOptions = {
+  readonly store: Pick<Store, 'audit' | 'auditor'>
+  readonly host: string
+  readonly log: Logger
+}
+
+export class AuditorWatch {
+  readonly #options: AuditorWatchOptions
+  #alarms: readonly Alarm[] = []
+  #cosignedSize = 0
+  readonly #recorded = new Set<string>()
+  #next = Promise.withResolvers<void>()
+  #looking: Promise<void> | null = null
+  #again = false
+  readonly #sweep = setInterval(() => this.hint(), sweepMs)
+
+  constructor(options: AuditorWatchOptions) {
+    this.#options = options
+    this.#sweep.unref()
+  }
+
+  /** Those that nobody has acknowledged. */
+  get alarms(): readonly Alarm[] {
+    return this.#alarms
+  }
+
+  /** Up to which entry the log is cosigned, as far as is known here. */
+  get cosignedSize(): number {
+    return this.#cosignedSize
+  }
+
+  /** Resolves when it is worth asking again. */
+  next(): Promise<void> {
+    return this.#next.promise
+  }
+
+  /** The auditor may have done something. Nobody waits for it. */
+  hint(): void {
+    this.look().catch((error: unknown) => {
+      const level = error instanceof StoreError ? 'warn' : 'error'
+      this.#options.log[level]({ err: error }, 'cannot look after the auditor now')
+    })
+  }
+
+  /** Resolves after a look that began after the call. @throws StoreError */
+  look(): Promise<void> {
+    if (this.#looking !== null) {
+      this.#again = true
+      return this.#looking
+    }
+    this.#looking = this.#lookUntilDone().finally(() => {
+      this.#looking = null
+    })
+    return this.#looking
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#sweep)
+    await this.#looking?.catch(() => undefined)
+    this.#wake()
+  }
+
+  async #lookUntilDone(): Promise<void> {
+    do {
+      this.#again = false
+      await this.#look()
+    } while (this.#again)
+  }
+
+  async #look(): Promise<void> {
+    const { store, host } = this.#options
+    const [word, alarms, cosigned] = await Promise.all([
+      store.auditor.lastWord(host),
+      store.auditor.listAlarms(host, { unacknowledged: true }),
+      store.audit.findCheckpoint(host, 'cosigned'),
+    ])
+    // Before anything that could fail: who asks whether all is calm has to know at once.
+    this.#alarms = alarms
+    if (cosigned !== null && word !== null) await this.#noteCosigned(cosigned, word)
+    this.#wake()
+    if (word !== null) await this.#recordStart(word)
+    for (const alarm of alarms) await this.#recordAlarm(alarm)
+  }
+
+  async #noteCosigned(cosigned: StoredCheckpoint, { vkey }: AuditorWord): Promise<void> {
+    if (cosigned.size <= this.#cosignedSize) return
+    const { store, host } = this.#options
+    const logKeys = (await listLogKeys(store, host)).map((key) => key.vkey)
+    if (isCosigned(cosigned, { host, logKeys, auditorKey: vkey })) this.#cosignedSize = cosigned.size
+  }
+
+  async #recordStart({ vkey, startedAtUs }: AuditorWord): Promise<void> {
+    const startedAt = formatInstant(startedAtUs)
+    const event: AuditEvent = { action: 'auditor.started', actor: theApi, session: null, detail: { vkey, startedAt } }
+    await this.#recordOnce(event, startedAtUs, (detail) => detail.vkey === vkey && detail.startedAt === startedAt)
+  }
+
+  async #recordAlarm({ id, kind, fromSeq, toSeq, message, atUs }: Alarm): Promise<void> {
+    const detail = { alarm: id, kind, fromSeq, toSeq }
+    const event: AuditEvent = { action: 'alarm.raised', actor: theApi, session: null, detail }
+    if (!(await this.#recordOnce(event, atUs, (found) => found.alarm === id))) return
+    this.#options.log.error(detail, `ALARM: the auditor found the audit log wrong: ${message}`)
+  }
+
+  /** Whether it was not on the record yet: a restart of the api is no news of the auditor. */
+  async #recordOnce(
+    event: AuditEvent,
+    sinceUs: number,
+    isIt: (detail: AuditEvent['detail']) => boolean,
+  ): Promise<boolean> {
+    const key = JSON.stringify(event)
+    if (this.#recorded.has(key)) return false
+    const isThere = await this.#isRecorded(event.action, sinceUs, isIt)
+    if (!isThere) await record(this.#options, event)
+    this.#recorded.add(key)
+    return !isThere
+  }
+
+  async #isRecorded(
+    action: AuditAction,
+    sinceUs: number,
+    isIt: (detail: AuditEvent['detail']) => boolean,
+  ): Promise<boolean> {
+    const { store, host } = this.#options
+    const found = await store.audit.find(host, { scope: { kind: 'all' }, action, sinceUs, limit: maxRecorded })
+    return found.some(({ bytes }) => {
+      const entry = parseAuditEntry(bytes)
+      return entry !== null && isIt(entry.detail)
+    })
+  }
+
+  #wake(): void {
+    const { resolve } = this.#next
+    this.#next = Promise.withResolvers<void>()
+    resolve()
+  }
+}
