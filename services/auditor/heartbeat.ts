@@ -3,16 +3,17 @@
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { formatInstant, nowUs } from '@teleclaude/core/instant.ts'
+import type { AuditorWord } from '@teleclaude/store/contract.ts'
 import type { Logger } from 'pino'
 import { z } from 'zod'
 import { nullIfAbsent } from './audit-file.ts'
 
 export const auditorStates = [
-  /** Everything there is gets shipped. */
+  /** Everything there is gets checked and shipped. */
   'shipping',
-  /** The database or the disk does not let it; it tries again and again. */
+  /** The database, the disk or a sink does not let it; it tries again and again. */
   'waiting',
-  /** The audit log is not what it should be: nothing is shipped until a person has mended it. */
+  /** The audit log is not what it should be: nothing beyond that is cosigned or shipped. */
   'alarm',
   'stopped',
 ] as const
@@ -21,15 +22,26 @@ export type AuditorState = (typeof auditorStates)[number]
 
 const logLevels = { shipping: 'info', waiting: 'warn', alarm: 'error', stopped: 'info' } as const
 
+const sinkWordSchema = z.strictObject({
+  name: z.string(),
+  state: z.enum(['shipping', 'waiting', 'alarm']),
+  message: z.string().nullable(),
+})
+export type SinkWord = z.infer<typeof sinkWordSchema>
+
 const heartbeatSchema = z.strictObject({
   host: z.string(),
   pid: z.int(),
   at: z.iso.datetime(),
+  startedAt: z.iso.datetime(),
   state: z.enum(auditorStates),
   /** Why it is in that state, for a person. */
   message: z.string().nullable(),
+  sinks: z.array(sinkWordSchema),
 })
 export type Heartbeat = z.infer<typeof heartbeatSchema>
+
+export type SaidWord = Pick<AuditorWord, 'state' | 'message' | 'atUs' | 'startedAtUs'>
 
 const fileIn = (directory: string) => join(directory, 'auditor.json')
 
@@ -43,11 +55,25 @@ export class Heart {
   #writing: Promise<void> = Promise.resolve()
   #reason = ''
   #canWrite = true
+  readonly #startedUs = nowUs()
+  #sinks: readonly SinkWord[] = []
+  /** Tells the database, where it can be told. */
+  #tell: ((word: SaidWord) => Promise<void>) | null = null
 
   constructor(directory: string, host: string, log: Logger) {
     this.#directory = directory
     this.#host = host
     this.#log = log
+  }
+
+  /** @param tell resolves also where the database could not be told */
+  tellWith(tell: (word: SaidWord) => Promise<void>): void {
+    this.#tell = tell
+  }
+
+  /** Of the sinks, at the next beat. */
+  note(sinks: readonly SinkWord[]): void {
+    this.#sinks = sinks
   }
 
   /** @param because why it is in that state. The same state is said once for each code that errors have. */
@@ -70,7 +96,15 @@ export class Heart {
   async #write(): Promise<void> {
     if (this.#state === null) return
     const file = fileIn(this.#directory)
-    const word: Heartbeat = { host: this.#host, pid: process.pid, at: formatInstant(nowUs()), ...this.#state }
+    const atUs = nowUs()
+    const word: Heartbeat = {
+      host: this.#host,
+      pid: process.pid,
+      at: formatInstant(atUs),
+      startedAt: formatInstant(this.#startedUs),
+      ...this.#state,
+      sinks: [...this.#sinks],
+    }
     try {
       await writeFile(`${file}.new`, `${JSON.stringify(word)}\n`, { mode: 0o640 })
       await rename(`${file}.new`, file)
@@ -79,6 +113,7 @@ export class Heart {
       if (this.#canWrite) this.#log.warn({ err: error }, `cannot write ${file}: status can't see this auditor`)
       this.#canWrite = false
     }
+    await this.#tell?.({ ...this.#state, atUs, startedAtUs: this.#startedUs })
   }
 }
 

@@ -1,141 +1,266 @@
-// The auditor at work: ships whatever comes, for as long as it runs. LISTEN is a hint, the sweep is the truth.
+// The auditor at work: checks, cosigns and ships whatever comes, for as long as it runs. LISTEN is a hint, the sweep is the truth.
 
-import { DirectoryError } from '@teleclaude/config/directories.ts'
-import { type InstanceLock, type Store, StoreError, type StoreTarget } from '@teleclaude/store/contract.ts'
-import { acquireInstanceLock, listenForAudit, openStore } from '@teleclaude/store/open.ts'
+import type { Store } from '@teleclaude/store/contract.ts'
 import { schedule } from 'node-cron'
-import type { Logger } from 'pino'
+import { acceptHeld } from './accept.ts'
+import { type AcceptRequest, answerAcceptRequest, readAcceptRequest } from './accept-request.ts'
 import { AuditAlarm } from './alarm.ts'
-import { AuditFile } from './audit-file.ts'
 import { Bell } from './bell.ts'
 import { Heart } from './heartbeat.ts'
-import { type Shipping, shipBatch } from './shipping.ts'
+import { Link, type Work } from './link.ts'
+import type { AuditorOptions } from './options.ts'
+import { retryParked } from './parked.ts'
+import { isPassing } from './passing.ts'
+import { fileSinkOf } from './sinks.ts'
+import { readState } from './state.ts'
+import { verifyLog } from './verify.ts'
 
 const everyTwoSeconds = '*/2 * * * * *'
+const everyNight = '17 3 * * *'
+const everyDay = '47 4 * * *'
 
-export type AuditorOptions = {
-  readonly target: StoreTarget
-  readonly host: string
-  /** Of the audit files. */
-  readonly directory: string
-  readonly log: Logger
-}
-
-/** Until `stop` is aborted: the batch under way is finished then.
+/** Until `stop` is aborted: what is under way is finished then.
  *  @throws StoreError 'lock-held' where another auditor of this host runs, and for a database that is not ours to read */
 export async function runAuditor(options: AuditorOptions, stop: AbortSignal): Promise<void> {
   const { directory, host, log } = options
   const bell = new Bell()
-  stop.addEventListener('abort', () => bell.ring())
   const heart = new Heart(directory, host, log)
-  const sweep = schedule(everyTwoSeconds, () => {
-    bell.ring()
-    return heart.beat()
-  })
   await using link = new Link(options, bell)
-  try {
-    while (!stop.aborted) {
-      try {
-        const shipped = await shipBatch(await link.open())
-        if (shipped > 0) log.debug({ shipped }, 'shipped')
-        await heart.become('shipping')
-        if (shipped > 0) continue
-      } catch (error) {
-        await heart.become(...stateAfter(error))
-      }
-      await bell.rung()
-      link.throwIfLost()
-    }
-  } finally {
-    await sweep.destroy()
+  while (!stop.aborted) {
+    await follow(link, heart, bell, stop)
+    const request = await readAcceptRequest(directory)
+    if (request !== null && !stop.aborted) await link.interrupt((store) => accept(store, options, request))
   }
   await heart.become('stopped')
 }
 
-/** Ships all there is.
- *  @returns how many entries that were */
+/** Until it is to stop, or is asked to accept the log. */
+async function follow(link: Link, heart: Heart, bell: Bell, stop: AbortSignal): Promise<void> {
+  const ended = new AbortController()
+  const over = AbortSignal.any([stop, ended.signal])
+  over.addEventListener('abort', () => bell.ring())
+  const following = new Following(link, heart, bell, over, () => ended.abort())
+  const schedules = [
+    schedule(everyTwoSeconds, () => following.sweep()),
+    schedule(everyNight, () => following.verify(), { noOverlap: true }),
+    schedule(everyDay, () => following.retry(), { noOverlap: true }),
+  ]
+  try {
+    await following.run()
+  } finally {
+    ended.abort()
+    for (const scheduled of schedules) await scheduled.destroy()
+    await following.finish()
+  }
+}
+
+async function accept(store: Store, options: AuditorOptions, { id, reason }: AcceptRequest): Promise<void> {
+  try {
+    const accepted = await acceptHeld(store, options, reason)
+    options.log.warn({ reason, ...accepted }, 'the log was accepted as it is now')
+    await answerAcceptRequest(options.directory, { id, accepted, refusal: null })
+  } catch (error) {
+    if (!(error instanceof AuditAlarm) && !isPassing(error)) throw error
+    await answerAcceptRequest(options.directory, { id, accepted: null, refusal: error.message })
+  }
+}
+
+/** Checks, cosigns and ships all there is.
+ *  @returns how many entries the sinks got
+ *  @throws AuditAlarm, and why a sink would not take them, after all that could be done */
 export async function shipOnce(options: AuditorOptions): Promise<number> {
   await using link = new Link(options, null)
-  const shipping = await link.open()
+  const { tail, shippings, tidy } = await link.open()
+  const failures: unknown[] = []
+  try {
+    while (await tail.step());
+  } catch (error) {
+    if (error instanceof AuditAlarm) await tail.raise(error)
+    failures.push(error)
+  }
+  await tail.save()
+  const never = new AbortController().signal
   let total = 0
-  for (;;) {
-    const shipped = await shipBatch(shipping)
-    if (shipped === 0) return total
-    total += shipped
+  for (const shipping of shippings) {
+    try {
+      for (let shipped = -1; shipped !== 0; total += shipped) shipped = await shipping.shipBatch(never)
+    } catch (error) {
+      if (error instanceof AuditAlarm) await tail.raise(error, true)
+      failures.push(error)
+    }
   }
+  await tidy()
+  if (failures.length > 0) throw failures[0]
+  return total
 }
 
-const passing = ['unavailable', 'schema-older', 'not-writable']
+type Condition = { readonly state: 'shipping' } | { readonly state: 'alarm' | 'waiting'; readonly why: Error }
 
-/** @throws what no waiting mends */
-function stateAfter(error: unknown): ['alarm' | 'waiting', Error] {
-  if (error instanceof AuditAlarm) return ['alarm', error]
-  if (error instanceof StoreError && passing.includes(error.code)) return ['waiting', error]
-  if (error instanceof DirectoryError || (error instanceof Error && 'syscall' in error)) return ['waiting', error]
-  throw error
-}
+/** The tail in one loop, each sink in one of its own. */
+class Following {
+  readonly #link: Link
+  readonly #heart: Heart
+  readonly #bell: Bell
+  readonly #over: AbortSignal
+  readonly #end: () => void
+  #work: Work | null = null
+  #shipping: Promise<unknown> = Promise.resolve()
+  #sweeping: Promise<unknown> = Promise.resolve()
+  #condition: Condition = { state: 'shipping' }
+  /** What the nightly look has found; another such look forgets it. */
+  #found: AuditAlarm | null = null
 
-/** The auditor's lock, the store and the file, opened when they can be. */
-class Link implements AsyncDisposable {
-  readonly #options: AuditorOptions
-  readonly #bell: Bell | null
-  readonly #file: AuditFile
-  readonly #closing: (() => Promise<void>)[] = []
-  #lock: InstanceLock | null = null
-  #store: Store | null = null
-  #lost: StoreError | null = null
-
-  /** @param bell rung at each hint; null: nobody listens */
-  constructor(options: AuditorOptions, bell: Bell | null) {
-    this.#options = options
+  /** @param end makes `over` abort: what runs here ends */
+  constructor(link: Link, heart: Heart, bell: Bell, over: AbortSignal, end: () => void) {
+    this.#link = link
+    this.#heart = heart
     this.#bell = bell
-    this.#file = new AuditFile(options.directory, options.host)
-    this.#closing.push(() => this.#file.close())
+    this.#over = over
+    this.#end = end
   }
 
-  async open(): Promise<Shipping> {
-    this.#lock ??= await this.#acquireLock()
-    this.#store ??= await this.#openStore(this.#lock)
-    return { store: this.#store, lock: this.#lock, file: this.#file, host: this.#options.host, log: this.#options.log }
+  /** @throws what no waiting mends */
+  async run(): Promise<void> {
+    while (!this.#over.aborted) {
+      try {
+        const work = await this.#open()
+        const hasMore = await work.tail.step()
+        for (const shipping of work.shippings) shipping.look()
+        this.#condition = this.#found === null ? { state: 'shipping' } : { state: 'alarm', why: this.#found }
+        await this.#say()
+        if (hasMore) continue
+      } catch (error) {
+        this.#condition = await this.#conditionAfter(error)
+        for (const shipping of this.#work?.shippings ?? []) shipping.look()
+        await this.#say()
+      }
+      await this.#bell.rung()
+      this.#link.throwIfLost()
+    }
+    // A sink's own failure is thrown here.
+    await this.#shipping
   }
 
-  throwIfLost(): void {
-    if (this.#lost !== null) throw this.#lost
-  }
-
-  async #acquireLock(): Promise<InstanceLock> {
-    const { host, target } = this.#options
-    // A host's name has no space in it: no daemon's lock is called like this.
-    const lock = await acquireInstanceLock(target, {
-      host: `auditor of ${host}`,
-      pid: process.pid,
-      program: 'teleclaude auditor',
+  async #open(): Promise<Work> {
+    if (this.#work !== null) return this.#work
+    const work = await this.#link.open()
+    this.#heart.tellWith((word) => work.say(word))
+    const running = work.shippings.map(async (shipping) => {
+      try {
+        await shipping.run(this.#over, () => this.#onSinkChange())
+      } catch (error) {
+        // The whole ends with it.
+        this.#end()
+        throw error
+      }
     })
-    this.#closing.push(() => lock.release())
-    const lose = (error: StoreError) => {
-      this.#lost = error
-      this.#bell?.ring()
-    }
-    lock.lost.then(lose, lose)
-    return lock
+    this.#shipping = Promise.all(running)
+    // Thrown when `run` awaits it; until then nobody does.
+    this.#shipping.catch(() => null)
+    this.#work = work
+    return work
   }
 
-  async #openStore(lock: InstanceLock): Promise<Store> {
-    const { host, log, target } = this.#options
-    const store = await openStore(target, { lock })
-    this.#closing.push(() => store.close())
-    const bell = this.#bell
-    if (bell !== null) {
-      const listening = await listenForAudit(target, host, {
-        onHint: () => bell.ring(),
-        onState: (state) => log.debug(state, state.listening ? 'listening' : 'not listening: the sweep goes on'),
+  /** @throws what no waiting mends */
+  async #conditionAfter(error: unknown): Promise<Condition> {
+    if (error instanceof AuditAlarm) {
+      await this.#raise(error)
+      return { state: 'alarm', why: error }
+    }
+    if (isPassing(error)) return { state: 'waiting', why: error }
+    throw error
+  }
+
+  async #raise(alarm: AuditAlarm, isOfSink = false): Promise<void> {
+    try {
+      await this.#work?.tail.raise(alarm, isOfSink)
+    } catch (error) {
+      // It is known, and told as soon as that can be done: the next step raises it again.
+      if (!isPassing(error)) throw error
+    }
+  }
+
+  #onSinkChange(): void {
+    this.#sweeping = this.#sweeping.then(async () => {
+      for (const { state } of this.#work?.shippings ?? [])
+        if (state?.state === 'alarm') await this.#raise(state.why, true)
+      await this.#say()
+    })
+  }
+
+  /** The worst of all, once all of them are known. */
+  async #say(): Promise<void> {
+    const shippings = this.#work?.shippings ?? []
+    const known = shippings.flatMap(({ name, state }) => (state === null ? [] : [{ name, state }]))
+    this.#heart.note(
+      known.map(({ name, state }) => ({
+        name,
+        state: state.state,
+        message: state.state === 'shipping' ? null : state.why.message,
+      })),
+    )
+    const all: readonly Condition[] = [this.#condition, ...known.map(({ state }) => state)]
+    const worst = all.find(({ state }) => state === 'alarm') ?? all.find(({ state }) => state === 'waiting')
+    if (worst !== undefined && worst.state !== 'shipping') await this.#heart.become(worst.state, worst.why)
+    else if (known.length === shippings.length) await this.#heart.become('shipping')
+  }
+
+  sweep(): Promise<unknown> {
+    this.#bell.ring()
+    this.#sweeping = this.#sweeping.then(async () => {
+      await this.#trying(async ({ tail, tidy }) => {
+        await tail.save()
+        await tidy()
       })
-      this.#closing.push(() => listening.close())
-    }
-    return store
+      if (this.#work !== null) await this.#say()
+      await this.#heart.beat()
+      if ((await readAcceptRequest(this.#link.options.directory)) !== null) this.#end()
+    })
+    return this.#sweeping
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const close of this.#closing.reverse()) await close()
+  verify(): Promise<void> {
+    return this.#trying(async ({ store, key, tail }) => {
+      const { directory, host, log, sinks } = this.#link.options
+      await tail.save()
+      const state = await readState(directory, host)
+      const found = await verifyLog({ store, host, directory, state, key, files: fileSinkOf(sinks) })
+      this.#found = found.alarm
+      if (found.alarm !== null) await this.#raise(found.alarm)
+      log.info({ holds: found.holds, entries: found.entries }, 'verified the whole log')
+      this.#bell.ring()
+    })
+  }
+
+  retry(): Promise<void> {
+    return this.#trying(async ({ store, verified, sinks }) => {
+      const outcome = await retryParked({ store, log: verified, sinks, stop: this.#over }, {})
+      if (outcome.tried > 0) this.#link.options.log.info(outcome, 'tried parked entries again')
+    })
+  }
+
+  /** What is done beside the work: where it can't be done now, it is done the next time. */
+  async #trying(task: (work: Work) => Promise<void>): Promise<void> {
+    if (this.#work === null || this.#over.aborted) return
+    try {
+      await task(this.#work)
+    } catch (error) {
+      if (error instanceof AuditAlarm) await this.#raise(error)
+      else this.#link.options.log.warn({ err: error }, 'could not do that now')
+    }
+  }
+
+  async finish(): Promise<void> {
+    await this.#shipping.catch(() => null)
+    await this.#sweeping.catch(() => null)
+    await this.#save()
+  }
+
+  async #save(): Promise<void> {
+    try {
+      await this.#work?.tail.save()
+    } catch (error) {
+      if (!isPassing(error)) throw error
+    }
   }
 }

@@ -1,87 +1,137 @@
-// From the database to the sink, one batch at a time. What is shipped was checked: each entry follows the one before, is
-// canonical, and the file's last entry is still the same in the database. The cursor follows the sink, never the other way.
+// One sink's way through the log: from its cursor on, as far as the log was checked, in a loop of its own that no other sink stops.
+// The cursor moves after the sink has confirmed, never before.
 
-import { identifyAuditEntry } from '@teleclaude/core/audit.ts'
-import type { InstanceLock, Store, StoredAuditEntry } from '@teleclaude/store/contract.ts'
+import { setTimeout as wait } from 'node:timers/promises'
+import { nowUs } from '@teleclaude/core/instant.ts'
+import type { InstanceLock, Store } from '@teleclaude/store/contract.ts'
 import type { Logger } from 'pino'
-import { AuditAlarm, entries } from './alarm.ts'
-import type { AuditFile } from './audit-file.ts'
+import { AuditAlarm } from './alarm.ts'
+import { Backoff } from './backoff.ts'
+import { Bell } from './bell.ts'
+import { deliverAll, type Progress } from './delivery.ts'
+import { isPassing } from './passing.ts'
+import { type Sink, SinkError } from './sink.ts'
+import type { VerifiedLog } from './verified-log.ts'
 
-export const sinkName = 'file'
-const batchEntries = 1000
-
-export type Shipping = {
+export type ShippingOptions = {
+  readonly sink: Sink
   readonly store: Store
   readonly lock: InstanceLock
-  readonly file: AuditFile
-  readonly host: string
-  readonly log: Logger
+  readonly log: VerifiedLog
+  readonly logger: Logger
+  /** After a log was accepted in the place of another: a sink that has no more than `until` gets what comes after `from` again. */
+  readonly resend: { readonly from: number; readonly until: number } | null
+  readonly startAfter: number
 }
 
-/** Ships up to one batch and returns how many entries that were; 0 says that the sink has everything.
- *  @throws AuditAlarm after everything before the first wrong entry was shipped */
-export async function shipBatch({ store, lock, file, host, log }: Shipping): Promise<number> {
-  // The head is read before the entries: those up to it are there by then.
-  const [cursor, head] = await Promise.all([store.audit.readCursor(host, sinkName), store.audit.headSeq(host)])
-  const last = await file.lastEntry(cursor)
-  const lastSeq = last?.seq ?? 0
-  if (lastSeq < cursor) {
-    const again = entries(lastSeq + 1, cursor)
-    log.error({ from: lastSeq + 1, to: cursor }, `${file.path} has lost ${again}, which it had: writing them again`)
+/** By then the first attempt should be over. */
+const firstAttemptMs = 5000
+
+export type ShippingState =
+  | { readonly state: 'shipping' }
+  | { readonly state: 'waiting'; readonly why: Error }
+  | { readonly state: 'alarm'; readonly why: AuditAlarm }
+
+export class Shipping {
+  readonly #options: ShippingOptions
+  readonly #bell = new Bell()
+  /** As the database has it; null while nobody has asked. */
+  #cursor: number | null = null
+  #state: ShippingState | null = null
+  readonly #beganMs = performance.now()
+
+  constructor(options: ShippingOptions) {
+    this.#options = options
   }
-  // From the file's last entry on, which has to be there still.
-  const found = await store.audit.read(host, { afterSeq: Math.max(0, lastSeq - 1), limit: batchEntries })
-  if (last !== null) requireSame(last, found[0], head)
-  const { good, fault } = checkEntries(host, lastSeq, last === null ? found : found.slice(1), head)
-  if (good.length > 0) {
-    // The store asks for itself; the file can't.
+
+  get name(): string {
+    return this.#options.sink.name
+  }
+
+  /** Null while the first attempt is under way. */
+  get state(): ShippingState | null {
+    if (this.#state !== null || performance.now() - this.#beganMs < firstAttemptMs) return this.#state
+    return { state: 'waiting', why: new SinkError(this.name, 'it has not answered yet', null) }
+  }
+
+  /** There may be something to ship, or to mend. */
+  look(): void {
+    this.#bell.ring()
+  }
+
+  /** Until `stop` is aborted.
+   *  @param onChange called when its state is another one
+   *  @throws what no waiting mends */
+  async run(stop: AbortSignal, onChange: () => void): Promise<void> {
+    const { sink } = this.#options
+    stop.addEventListener('abort', () => this.look())
+    const backoff = new Backoff(sink.maxPauseMs)
+    while (!stop.aborted) {
+      try {
+        const shipped = await this.shipBatch(stop)
+        if (this.#become({ state: 'shipping' })) onChange()
+        backoff.reset()
+        if (shipped === 0) await this.#bell.rung()
+      } catch (error) {
+        if (stop.aborted) return
+        if (this.#become(stateAfter(error))) onChange()
+        const atLeastMs = error instanceof SinkError ? error.retryAfterMs : null
+        await wait(backoff.next(atLeastMs), undefined, { signal: stop }).catch(() => null)
+      }
+    }
+  }
+
+  /** Ships up to one batch.
+   *  @returns how many entries that were; 0 says that the sink has everything that was checked
+   *  @throws AuditAlarm; StoreError; SinkError where the sink does not take it now */
+  async shipBatch(stop: AbortSignal): Promise<number> {
+    const { sink, store, lock, log } = this.#options
+    this.#cursor ??= this.#beginAt(await store.audit.readCursor(log.host, sink.name))
+    const from = sink.position === undefined ? this.#cursor : await sink.position(this.#cursor)
+    // The sink has it, and nobody wrote that down.
+    if (from > this.#cursor && from <= log.size) await this.#progress({ throughSeq: from, refusals: [] })
+    const batch = await log.read(store.audit, from, sink.limit)
+    if (batch.length === 0) return 0
+    // The store asks for itself; a sink can't.
     lock.requireHeld()
-    await file.append(good)
+    const failure = await deliverAll(sink, batch, stop, (progress) => this.#progress(progress))
+    if (failure !== null) throw new SinkError(sink.name, failure.reason, failure.retryAfterMs)
+    return batch.length
   }
-  const shippedSeq = lastSeq + good.length
-  if (shippedSeq > cursor) await store.audit.moveCursor(host, sinkName, shippedSeq)
-  if (fault !== null) throw new AuditAlarm(fault)
-  return good.length
+
+  /** What the database says never goes back. */
+  #beginAt(cursor: number): number {
+    const { resend, startAfter } = this.#options
+    const begin = resend !== null && cursor <= resend.until ? Math.min(cursor, resend.from) : cursor
+    return Math.max(begin, startAfter)
+  }
+
+  async #progress({ throughSeq, refusals }: Progress): Promise<void> {
+    const { sink, store, log, logger } = this.#options
+    if (refusals.length === 0) await store.audit.moveCursor(log.host, sink.name, throughSeq)
+    else {
+      await store.auditor.park(log.host, sink.name, refusals, throughSeq, nowUs())
+      for (const { seq, reason } of refusals)
+        logger.error({ sink: sink.name, seq, reason }, 'parked an entry: the sink will not take it')
+    }
+    this.#cursor = Math.max(this.#cursor ?? 0, throughSeq)
+  }
+
+  /** @returns whether that is another one */
+  #become(state: ShippingState): boolean {
+    const before = this.#state
+    const isSame = state.state === before?.state && messageOf(state) === messageOf(before)
+    this.#state = state
+    return !isSame
+  }
 }
 
-function requireSame(last: StoredAuditEntry, stored: StoredAuditEntry | undefined, head: number): void {
-  if (head < last.seq || stored?.seq !== last.seq) {
-    const missing = head < last.seq ? entries(head + 1, last.seq) : `entry ${last.seq}`
-    throw new AuditAlarm(
-      `cannot go on with the audit log: the database has no ${missing} any more, which the file holds; ` +
-        'it was set back or changed: keep the file, and find out who did that',
-    )
-  }
-  if (Buffer.compare(stored.bytes, last.bytes) !== 0) {
-    throw new AuditAlarm(
-      `cannot go on with the audit log: ${entries(last.seq, last.seq)} of the database is not what the file holds; ` +
-        'one of them was changed: keep both, and compare them (auditor verify)',
-    )
-  }
+function messageOf(state: ShippingState): string {
+  return state.state === 'shipping' ? '' : state.why.message
 }
 
-/** The entries up to the first that is wrong, and what is wrong there. */
-function checkEntries(
-  host: string,
-  lastSeq: number,
-  found: readonly StoredAuditEntry[],
-  head: number,
-): { readonly good: readonly StoredAuditEntry[]; readonly fault: string | null } {
-  for (const [index, { seq, bytes }] of found.entries()) {
-    const fault = findFault(host, lastSeq + 1 + index, seq, bytes)
-    if (fault !== null) return { good: found.slice(0, index), fault: `cannot ship the audit log: ${fault}` }
-  }
-  const isMissing = found.length === 0 && head > lastSeq
-  const missing = `${entries(lastSeq + 1, head)} should be in the database, and are not`
-  return { good: found, fault: isMissing ? `cannot ship the audit log: ${missing}` : null }
-}
-
-/** What is wrong with the stored entry that should be the one with this number, or null. */
-export function findFault(host: string, expectedSeq: number, seq: number, bytes: Uint8Array): string | null {
-  if (seq !== expectedSeq) return `${entries(expectedSeq, seq - 1)} should be in the database, and are not`
-  const entry = identifyAuditEntry(bytes)
-  if (entry === null) return `entry ${seq} of the database is not what an entry looks like: it was changed`
-  if (entry.host !== host || entry.seq !== seq)
-    return `entry ${seq} of the database says that it is entry ${entry.seq} of ${entry.host}: it was changed`
-  return null
+function stateAfter(error: unknown): ShippingState {
+  if (error instanceof AuditAlarm) return { state: 'alarm', why: error }
+  if (error instanceof SinkError || isPassing(error)) return { state: 'waiting', why: error }
+  throw error
 }

@@ -8,12 +8,15 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import type { SinkConfig } from '@teleclaude/config/sinks.ts'
 import { type AuditEvent, encodeAuditEntry } from '@teleclaude/core/audit.ts'
 import type { Store } from '@teleclaude/store/contract.ts'
 import { migrate, openStore } from '@teleclaude/store/open.ts'
+import { privileges } from '@teleclaude/store/postgres/privileges.ts'
 import { queryRows } from '@teleclaude/store/test-engines.ts'
 import { pino } from 'pino'
 import type { TestPostgres } from '../../test/support/postgres-server.ts'
+import type { AuditorOptions } from './options.ts'
 import { shipOnce } from './run.ts'
 import type { Status } from './status.ts'
 import type { Verification } from './verify.ts'
@@ -68,6 +71,8 @@ export class Site implements AsyncDisposable {
   readonly #children: ChildProcess[] = []
   #store: Store | null = null
   count = 0
+  /** Of auditors in this process; others read their configuration. */
+  sinks: readonly SinkConfig[] = [{ name: 'file', format: 'native', kind: 'file', maxBytes: 1e9, keepFiles: null }]
 
   private constructor(adminUrl: string, directory: string) {
     this.#adminUrl = adminUrl
@@ -87,8 +92,8 @@ export class Site implements AsyncDisposable {
   async prepare(): Promise<void> {
     const target = { engine: 'postgres', url: this.#adminUrl } as const
     await migrate(target)
-    await this.ask(`GRANT SELECT ON teleclaude_migrations, audit_entries, audit_heads TO ${this.role}`)
-    await this.ask(`GRANT SELECT, INSERT, UPDATE ON auditor_cursors TO ${this.role}`)
+    for (const [table, rights] of Object.entries(privileges.teleclaude_auditor ?? {}))
+      await this.ask(`GRANT ${rights.join(', ')} ON ${table} TO ${this.role}`)
     this.#store = await openStore(target)
   }
 
@@ -150,10 +155,14 @@ export class Site implements AsyncDisposable {
     return { code, stdout, stderr }
   }
 
+  options(): AuditorOptions {
+    const target = { engine: 'postgres', url: this.url } as const
+    return { target, host, directory: this.directory, sinks: this.sinks, log: pino({ level: 'silent' }) }
+  }
+
   /** In this process. */
   shipOnce(): Promise<number> {
-    const target = { engine: 'postgres', url: this.url } as const
-    return shipOnce({ target, host, directory: this.directory, log: pino({ level: 'silent' }) })
+    return shipOnce(this.options())
   }
 
   async status(): Promise<Status & { readonly code: number | null }> {
@@ -177,7 +186,7 @@ export class Site implements AsyncDisposable {
 
   /** As `append` made the entry; the time is the count of the last one appended with it. */
   line(count: number, atUs = count): string {
-    return `${Buffer.from(encodeAuditEntry({ ...event(count), host, seq: count, atUs }))}\n`
+    return `${Buffer.from(encodeAuditEntry({ ...event(count), host, epoch: 0, seq: count, atUs }))}\n`
   }
 
   text(): string {

@@ -1,157 +1,282 @@
-// Compares the audit file with the database, entry by entry and byte for byte. Changes nothing, and needs the memory of one
-// batch, however long the log is.
+// Looks over the whole log again, from its first entry on: the database against itself, against what this auditor remembers, and
+// against its files, byte for byte. Changes nothing, and needs the memory of one batch, however long the log is.
 
-import { constants } from 'node:fs'
-import { open } from 'node:fs/promises'
-import { identifyAuditEntry } from '@teleclaude/core/audit.ts'
-import type { Store, StoredAuditEntry } from '@teleclaude/store/contract.ts'
-import { entries } from './alarm.ts'
-import { nullIfAbsent } from './audit-file.ts'
-import { findFault, sinkName } from './shipping.ts'
+import { auditorNameOf, parseCheckpoint, verifyCosignature } from '@teleclaude/core/checkpoint.ts'
+import { equalHashes, type Hash, TreeBuilder } from '@teleclaude/core/merkle.ts'
+import { parseNote, parseSignatureLine } from '@teleclaude/core/signed-note.ts'
+import type { IndexedAuditEntry, Store, StoredAuditEntry, StoredCheckpoint } from '@teleclaude/store/contract.ts'
+import { type AuditAlarm, entries, missing } from './alarm.ts'
+import type { AuditorKey } from './auditor-key.ts'
+import { readFileEntries } from './file-entries.ts'
+import { Findings } from './findings.ts'
+import { type Anchor, emptyAnchor, LogCheck } from './log-check.ts'
+import { type AuditorState, startOf } from './state.ts'
 
-const batchEntries = 5000
-const newline = 10
+const batchEntries = 2000
+const batchCheckpoints = 200
 
 export type Verification = {
   readonly host: string
   readonly holds: boolean
-  /** Entries that are in both, byte for byte the same. */
-  readonly same: number
-  /** Entries of the database that were not shipped yet. */
-  readonly notShipped: number
+  /** Entries of the database that follow one another without a fault. */
+  readonly entries: number
+  /** Among the first so many of them there is something wrong, which an admin has accepted; 0 for none. */
+  readonly acceptedAsTheyAre: number
+  /** Checkpoints that are signed by a key of the log, and say what the log is. */
+  readonly checkpoints: number
+  /** Size of the newest of them that this auditor has cosigned; 0 for none. */
+  readonly cosigned: number
+  /** Entries that are in the database and in the files, byte for byte the same; null without files. */
+  readonly same: number | null
+  /** Entries of the database that are not in the files yet; null without files. */
+  readonly notShipped: number | null
   /** What does not hold, in order, for a person. */
   readonly faults: readonly string[]
   /** More than are listed. */
   readonly furtherFaults: number
 }
 
-const maxFaults = 100
+export type VerifyOptions = {
+  readonly store: Store
+  readonly host: string
+  readonly directory: string
+  /** What the auditor remembers, read before this begins; null where it remembers nothing. */
+  readonly state: AuditorState | null
+  readonly key: AuditorKey | null
+  /** The sink whose files are in the directory; null where there is none. */
+  readonly files: { readonly name: string; readonly keepsAll: boolean } | null
+}
 
 /** Both sides are read up to where they were at the start: a running auditor goes on meanwhile. */
-export async function verifyFile(store: Store, host: string, path: string): Promise<Verification> {
-  // In this order: what the file has by then is in the database, and what the cursor says is in the file.
-  const cursor = await store.audit.readCursor(host, sinkName)
+export async function verifyLog(options: VerifyOptions): Promise<Verification & { readonly alarm: AuditAlarm | null }> {
+  const { store, host, directory, state, files } = options
   const findings = new Findings()
-  const file = readLines(path, host, cursor, findings)
-  const firstLine = await file.next()
+  for (const { message, atUs } of state?.alarms ?? [])
+    findings.say('sink', null, `an alarm of ${new Date(atUs / 1000).toISOString()} was not accepted: ${message}`)
+  // In this order: what the files have by then is in the database, and what the cursor says is in the files.
+  const cursor = files === null ? 0 : await store.audit.readCursor(host, files.name)
+  const comparison =
+    files === null
+      ? null
+      : await Comparison.begin(
+          readFileEntries(directory, host, cursor, files.keepsAll ? startOf(state) : null, findings),
+          cursor,
+          findings,
+        )
   const head = await store.audit.headSeq(host)
-  const log = readLog(store, host, head, findings)
-
-  let same = 0
-  let notShipped = 0
-  let [line, stored] = [firstLine.value ?? null, (await log.next()).value ?? null]
-  while (line !== null || stored !== null) {
-    if (stored === null || (line !== null && line.seq < stored.seq)) {
-      if (line !== null) findings.add('in the file and not in the database', line.seq)
-      line = (await file.next()).value ?? null
-    } else if (line === null || stored.seq < line.seq) {
-      if (line !== null || stored.seq <= cursor) findings.add('in the database and not in the file', stored.seq)
-      else notShipped += 1
-      stored = (await log.next()).value ?? null
-    } else {
-      if (Buffer.compare(line.bytes, stored.bytes) === 0) same += 1
-      else findings.add('not the same in the file and in the database', line.seq)
-      line = (await file.next()).value ?? null
-      stored = (await log.next()).value ?? null
-    }
-  }
-  const { faults, further } = findings.list()
-  return { host, holds: faults.length === 0, same, notShipped, faults, furtherFaults: further }
-}
-
-/** Faults in the order they were found; neighbours that have the same fault are one. */
-class Findings {
-  readonly #found: { readonly what: string; readonly from: number; to: number }[] = []
-  #further = 0
-
-  add(what: string, seq: number): void {
-    const last = this.#found.findLast((found) => found.what === what)
-    if (last?.to === seq - 1) last.to = seq
-    else if (this.#found.length < maxFaults) this.#found.push({ what, from: seq, to: seq })
-    else this.#further += 1
-  }
-
-  /** @param text names what it is about by itself */
-  say(text: string): void {
-    if (this.#found.length < maxFaults) this.#found.push({ what: text, from: 0, to: 0 })
-    else this.#further += 1
-  }
-
-  list(): { readonly faults: readonly string[]; readonly further: number } {
-    const faults = this.#found.map(({ what, from, to }) => (from === 0 ? what : `${what}: ${entries(from, to)}`))
-    return { faults, further: this.#further }
-  }
-}
-
-/** The file's entries, in order; lines that are none are faults and passed over. */
-async function* readLines(
-  path: string,
-  host: string,
-  cursor: number,
-  findings: Findings,
-): AsyncGenerator<StoredAuditEntry> {
-  const handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW).catch(nullIfAbsent)
-  if (handle === null) return
-  try {
-    const { size } = await handle.stat()
-    let lastSeq = 0
-    let offset = 0
-    let rest: Buffer = Buffer.alloc(0)
-    if (size === 0) return
-    for await (const chunk of handle.createReadStream({
-      end: size - 1,
-      autoClose: false,
-      highWaterMark: 1024 * 1024,
-    })) {
-      const bytes: Buffer = Buffer.concat([rest, chunk])
-      let start = 0
-      for (let end = bytes.indexOf(newline); end !== -1; end = bytes.indexOf(newline, start)) {
-        const line = bytes.subarray(start, end)
-        const entry = identifyAuditEntry(line)
-        if (entry === null) findings.say(`the line at byte ${offset + start} of ${path} is no entry`)
-        else if (entry.host !== host) findings.say(`the line at byte ${offset + start} is an entry of ${entry.host}`)
-        else if (entry.seq <= lastSeq) findings.say(`entry ${entry.seq} comes after entry ${lastSeq} in the file`)
-        else {
-          lastSeq = entry.seq
-          yield { seq: entry.seq, bytes: line }
-        }
-        start = end + 1
-      }
-      rest = bytes.subarray(start)
-      offset += start
-    }
-    // Beyond the cursor a running auditor may be writing it at this moment.
-    if (rest.length > 0 && lastSeq < cursor) findings.say(`the file ends in the middle of a line (byte ${offset})`)
-  } finally {
-    await handle.close()
-  }
-}
-
-async function* readLog(
-  store: Store,
-  host: string,
-  head: number,
-  findings: Findings,
-): AsyncGenerator<StoredAuditEntry> {
+  const chain = new Chain(options, findings)
   let lastSeq = 0
   while (lastSeq < head) {
     const batch = await store.audit.read(host, { afterSeq: lastSeq, limit: Math.min(batchEntries, head - lastSeq) })
     if (batch.length === 0) {
-      findings.say(`${entries(lastSeq + 1, head)} should be in the database, and are not`)
-      return
+      findings.alarm(missing(lastSeq + 1, head))
+      break
     }
     for (const entry of batch) {
-      const fault = findFault(host, lastSeq + 1, entry.seq, entry.bytes)
-      if (fault !== null) findings.say(fault)
-      lastSeq = entry.seq
-      yield entry
+      await comparison?.take(entry)
+      await chain.take(entry)
     }
+    lastSeq = batch.at(-1)?.seq ?? head
+  }
+  await comparison?.finish()
+  chain.finish(head)
+  return {
+    host,
+    ...findings.result(),
+    entries: chain.entries,
+    acceptedAsTheyAre: chain.passedOver,
+    checkpoints: chain.checkpoints,
+    cosigned: chain.cosigned,
+    same: comparison?.same ?? null,
+    notShipped: comparison?.notShipped ?? null,
+  }
+}
+
+/** The entries and checkpoints of the database, and what the auditor remembers of them. */
+class Chain {
+  readonly #options: VerifyOptions
+  readonly #findings: Findings
+  #check: LogCheck
+  /** Where the log goes on after a part that does not hold, and was accepted. */
+  readonly #accepted: Anchor | null
+  #skipTo: number | null = null
+  /** Nothing after a fault can be placed. */
+  #isBroken = false
+  #waiting: StoredCheckpoint[] = []
+  #readThrough: number | null = 0
+  checkpoints = 0
+  cosigned = 0
+  /** Entries that were accepted as they are, for something is wrong among them. */
+  passedOver = 0
+
+  constructor(options: VerifyOptions, findings: Findings) {
+    const believed = new Set(options.state?.verified.keys.map(({ vkey }) => vkey))
+    this.#accepted = options.state?.accepted?.anchor ?? null
+    this.#options = options
+    this.#findings = findings
+    this.#check = new LogCheck(options.host, emptyAnchor, { trusts: (vkey) => believed.has(vkey) })
+  }
+
+  get entries(): number {
+    return this.#check.size
+  }
+
+  async take(entry: IndexedAuditEntry): Promise<void> {
+    if (this.#isBroken) return
+    if (this.#skipTo !== null) {
+      if (entry.seq <= this.#skipTo || this.#accepted === null) return
+      this.#check = new LogCheck(this.#options.host, this.#accepted)
+      this.#skipTo = null
+    }
+    const fault = this.#check.add(entry)
+    if (fault !== null) {
+      this.#break(fault, entry.seq)
+      return
+    }
+    this.#compareMemory()
+    for (
+      let next = await this.#nextCheckpoint();
+      next !== null && next.size <= this.entries;
+      next = await this.#nextCheckpoint()
+    ) {
+      this.#waiting.shift()
+      this.#takeCheckpoint(next)
+    }
+  }
+
+  #break(fault: AuditAlarm, seq: number): void {
+    const accepted = this.#accepted?.frontier.size ?? 0
+    if (seq <= accepted) {
+      this.#skipTo = accepted
+      this.passedOver = accepted
+      return
+    }
+    this.#findings.alarm(fault)
+    this.#isBroken = true
+  }
+
+  async #nextCheckpoint(): Promise<StoredCheckpoint | null> {
+    if (this.#waiting.length === 0 && this.#readThrough !== null) {
+      const { store, host } = this.#options
+      const found = await store.audit.listCheckpoints(host, { afterSize: this.#readThrough, limit: batchCheckpoints })
+      this.#waiting = [...found]
+      this.#readThrough = found.at(-1)?.size ?? null
+    }
+    return this.#waiting[0] ?? null
+  }
+
+  #takeCheckpoint(checkpoint: StoredCheckpoint): void {
+    if (checkpoint.size <= this.passedOver) return
+    const fault = this.#check.check(checkpoint, this.#check.root)
+    if (fault !== null) {
+      if (checkpoint.size > (this.#accepted?.frontier.size ?? 0)) this.#findings.alarm(fault)
+      return
+    }
+    this.checkpoints += 1
+    const { host, key, state } = this.#options
+    const lines = checkpoint.cosignatures.filter(({ line }) => parseSignatureLine(line)?.name === auditorNameOf(host))
+    const isOurs = key !== null && lines.some(({ line }) => verifyCosignature(checkpoint.note, line, key.note) !== null)
+    if (isOurs) this.cosigned = checkpoint.size
+    else if (lines.length > 0 && checkpoint.size > (state?.accepted?.size ?? 0)) {
+      const text = `the checkpoint of ${checkpoint.size} entries is cosigned in the name of this auditor, and not by its key`
+      this.#findings.say('bad-signature', { from: 1, to: checkpoint.size }, text)
+    }
+  }
+
+  #compareMemory(): void {
+    const { state } = this.#options
+    const size = this.entries
+    const seen = state?.verified.frontier
+    if (seen?.size === size) this.#requireRoot(TreeBuilder.from(seen).root(), 'it saw')
+    if (state?.cosigned?.size === size) this.#requireRoot(rootSaidBy(state.cosigned.note), 'it has cosigned')
+  }
+
+  #requireRoot(root: Hash | null, which: string): void {
+    if (root !== null && equalHashes(root, this.#check.root)) return
+    const range = { from: 1, to: this.entries }
+    this.#findings.say('fork', range, `${entries(range.from, range.to)} of the database are not those that ${which}`)
+  }
+
+  finish(head: number): void {
+    const seen = this.#options.state?.verified.frontier.size ?? 0
+    if (head >= seen) return
+    this.#findings.say(
+      'rollback',
+      { from: head + 1, to: seen },
+      `not in the database any more: ${entries(head + 1, seen)}`,
+    )
+  }
+}
+
+function rootSaidBy(note: string): Hash | null {
+  const text = parseNote(note)?.text
+  return text === undefined ? null : (parseCheckpoint(text)?.root ?? null)
+}
+
+/** The files beside the database: both in order. */
+class Comparison {
+  readonly #lines: AsyncGenerator<StoredAuditEntry>
+  readonly #cursor: number
+  readonly #findings: Findings
+  #line: StoredAuditEntry | null = null
+  same = 0
+  notShipped = 0
+
+  private constructor(lines: AsyncGenerator<StoredAuditEntry>, cursor: number, findings: Findings) {
+    this.#lines = lines
+    this.#cursor = cursor
+    this.#findings = findings
+  }
+
+  static async begin(lines: AsyncGenerator<StoredAuditEntry>, cursor: number, findings: Findings): Promise<Comparison> {
+    const comparison = new Comparison(lines, cursor, findings)
+    await comparison.#advance()
+    comparison.#firstSeq = comparison.#line?.seq ?? null
+    return comparison
+  }
+
+  /** Of the files: what was before was taken away as the configuration says. */
+  #firstSeq: number | null = null
+
+  async #advance(): Promise<void> {
+    this.#line = (await this.#lines.next()).value ?? null
+  }
+
+  async take({ seq, bytes }: StoredAuditEntry): Promise<void> {
+    // Before the files' first: said by who reads them, where it should not be so.
+    if (this.#firstSeq !== null && seq < this.#firstSeq) return
+    while (this.#line !== null && this.#line.seq < seq) {
+      this.#findings.add('rollback', 'in the files and not in the database', this.#line.seq)
+      await this.#advance()
+    }
+    if (this.#line?.seq === seq) {
+      if (Buffer.compare(this.#line.bytes, bytes) === 0) this.same += 1
+      else this.#findings.add('sink', 'not the same in the files and in the database', seq)
+      await this.#advance()
+    } else if (this.#line !== null || seq <= this.#cursor) {
+      this.#findings.add('sink', 'in the database and not in the files', seq)
+    } else this.notShipped += 1
+  }
+
+  async finish(): Promise<void> {
+    for (; this.#line !== null; await this.#advance())
+      this.#findings.add('rollback', 'in the files and not in the database', this.#line.seq)
   }
 }
 
 export function renderVerification(found: Verification): string {
-  const lines = [`${found.same} entries of ${found.host} are the same in the file and in the database, byte for byte`]
-  if (found.notShipped > 0) lines.push(`${found.notShipped} entries are in the database alone: not shipped yet`)
+  const lines = [
+    `${found.entries} entries of ${found.host} follow one another, and ${found.checkpoints} signed checkpoints are of them`,
+    found.cosigned === 0
+      ? 'this auditor has cosigned none of them'
+      : `this auditor has cosigned the first ${found.cosigned}`,
+  ]
+  if (found.acceptedAsTheyAre > 0)
+    lines.push(`something is wrong among the first ${found.acceptedAsTheyAre}, which an admin has accepted`)
+  if (found.same !== null)
+    lines.push(`${found.same} entries are the same in the files and in the database, byte for byte`)
+  if (found.notShipped !== null && found.notShipped > 0)
+    lines.push(`${found.notShipped} entries are in the database alone: not shipped yet`)
   lines.push(...found.faults.map((fault) => `DOES NOT HOLD: ${fault}`))
   if (found.furtherFaults > 0) lines.push(`and ${found.furtherFaults} more`)
   return [...lines, found.holds ? 'everything holds' : 'the audit log does not hold'].join('\n')
