@@ -5,14 +5,25 @@ import type { IncomingMessage } from 'node:http'
 import { createConnection, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import type {
+  AccessGrantListQuery,
+  AccessGrantPage,
+  AccessGrantView,
   AccountList,
   AccountView,
+  AuditListQuery,
+  AuditPage,
+  AuditProofQuery,
+  AuditState,
+  CheckpointView,
   CommandList,
   CommandView,
   ConfigView,
+  NewAccessGrantRequest,
   NewCommandRequest,
   NewSessionAnswer,
   NewSessionRequest,
+  NoticeListQuery,
+  NoticePage,
   Permission,
   PermissionQuery,
   Readiness,
@@ -58,6 +69,7 @@ export class AnswerError extends Error {
   }
 }
 
+type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE'
 type Query = Readonly<Record<string, string | number | undefined>>
 
 export class Client {
@@ -124,6 +136,64 @@ export class Client {
     return this.#request('GET', `/v1/sessions/${id}/transcript`, { query })
   }
 
+  openAccess(grant: NewAccessGrantRequest): Promise<AccessGrantView> {
+    return this.#json<AccessGrantView>('POST', '/v1/access-grants', { body: grant })
+  }
+
+  listAccessGrants(query: AccessGrantListQuery): Promise<AccessGrantPage> {
+    return this.#json<AccessGrantPage>('GET', '/v1/access-grants', { query })
+  }
+
+  endAccess(id: string): Promise<AccessGrantView> {
+    return this.#json<AccessGrantView>('DELETE', `/v1/access-grants/${id}`)
+  }
+
+  listNotices(query: NoticeListQuery): Promise<NoticePage> {
+    return this.#json<NoticePage>('GET', '/v1/notices', { query })
+  }
+
+  /** That notice and all before it have been seen. */
+  async markNoticesSeen(through: string): Promise<void> {
+    const response = await this.#request('POST', '/v1/notices/seen', { body: { through }, accept: [200, 204] })
+    await readText(response)
+  }
+
+  listAudit(query: AuditListQuery): Promise<AuditPage> {
+    return this.#json<AuditPage>('GET', '/v1/audit', { query })
+  }
+
+  readCheckpoint(): Promise<CheckpointView> {
+    return this.#json<CheckpointView>('GET', '/v1/audit/checkpoint')
+  }
+
+  readAuditState(): Promise<AuditState> {
+    return this.#json<AuditState>('GET', '/v1/audit/state')
+  }
+
+  /** Proof files (audit-proof.ts in core), as the service wrote them. */
+  async readProof(query: AuditProofQuery): Promise<string> {
+    return readText(await this.#request('GET', '/v1/audit/proof', { query }))
+  }
+
+  /** The whole log as JSON Lines (audit-verify.ts in core), as it comes. */
+  readAuditExport(): Promise<IncomingMessage> {
+    return this.#request('GET', '/v1/audit/export', {})
+  }
+
+  /** A `RecordingCheck` a line, as it comes. */
+  readRecordings(): Promise<IncomingMessage> {
+    return this.#request('GET', '/v1/audit/recordings', {})
+  }
+
+  async acknowledgeAlarm(id: string, note: string): Promise<void> {
+    const path = `/v1/audit/alarms/${id}/acknowledge`
+    await readText(await this.#request('POST', path, { body: { note }, accept: [200, 204] }))
+  }
+
+  async rotateAuditKey(): Promise<void> {
+    await readText(await this.#request('POST', '/v1/audit/rotate-key', { body: {}, accept: [200, 204] }))
+  }
+
   /** What happens to sessions, as server-sent events (WHATWG HTML, 9.2) from after the one with that id. */
   readEvents(query: SessionEventsQuery): Promise<IncomingMessage> {
     return this.#request('GET', '/v1/events', { query })
@@ -157,7 +227,7 @@ export class Client {
   }
 
   async #json<T>(
-    method: 'GET' | 'POST' | 'PATCH',
+    method: Method,
     path: string,
     options: { readonly query?: Query; readonly body?: unknown; readonly accept?: readonly number[] } = {},
   ): Promise<T> {
@@ -166,7 +236,7 @@ export class Client {
   }
 
   async #request(
-    method: 'GET' | 'POST' | 'PATCH',
+    method: Method,
     path: string,
     options: { readonly query?: Query; readonly body?: unknown; readonly accept?: readonly number[] },
   ): Promise<IncomingMessage> {

@@ -3,6 +3,8 @@
 import { AnswerError, ConnectionError } from '@teleclaude/client/client.ts'
 import { type Action, actions } from '@teleclaude/core/policy.ts'
 import { Command, CommanderError, Option } from 'commander'
+import { defineAccessCommands } from './access-commands.ts'
+import { defineAuditCommands } from './audit-commands.ts'
 import { exitCodes, Failure } from './failure.ts'
 import { startRecoveryIfNeeded } from './recovery/start.ts'
 import { defineSessionCommands } from './session-commands.ts'
@@ -38,6 +40,8 @@ function defineProgram(finish: (exitCode: number) => void): Command {
   const json = () => new Option('--json', 'print one JSON object')
 
   defineSessionCommands(program, finish)
+  defineAccessCommands(program, finish)
+  defineAuditCommands(program, finish)
   program
     .command('whoami')
     .description('who the service takes you for')
@@ -74,6 +78,7 @@ function defineProgram(finish: (exitCode: number) => void): Command {
     .description('the single-user service, in the foreground')
     .option('--ensure', 'start it in the background where it is not running')
     .option('--stop', 'stop the one in the background; sessions go on')
+    .option('--new-audit-key', "where the audit log's key is lost for good: go on with a new one")
     .addOption(new Option('--report').hideHelp())
     .action(async (options) => {
       const { daemon } = await import('./commands/daemon.ts')
@@ -221,6 +226,8 @@ function exitCodeOf(error: unknown): number {
       case 'limit-reached':
         return exitCodes.notPermitted
       case 'unavailable':
+      case 'not-recorded':
+      case 'audit-alarm':
       case 'too-many-requests':
         return exitCodes.unavailable
       case 'config':
@@ -232,7 +239,8 @@ function exitCodeOf(error: unknown): number {
     }
   }
   // By name, so that the modules that these come from (databases, the FFI) are not loaded for it.
-  if (error instanceof Error && error.name === 'ConfigError') return exitCodes.config
+  if (error instanceof Error && (error.name === 'ConfigError' || error.name === 'AuditKeyError'))
+    return exitCodes.config
   if (error instanceof Error && expectedErrors.has(error.name)) return exitCodes.unavailable
   return exitCodes.software
 }

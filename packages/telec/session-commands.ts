@@ -29,6 +29,11 @@ export function defineSessionCommands(program: Command, finish: (exitCode: numbe
 
 const json = () => new Option('--json', 'print one JSON object')
 const theSession = ['<id>', 'a session id, or the beginning of one'] as const
+/** Of commands that show or touch content. */
+const reasons = (command: Command): Command =>
+  command
+    .option('--reason <text>', 'of somebody else’s session, for admins: open it first, on the record, with this reason')
+    .addOption(new Option('--minutes <number>', 'with --reason: for how long').argParser(parseCount))
 
 const run: Definition = (command, { finish, socket }) => {
   command
@@ -51,11 +56,12 @@ const attach: Definition = (command, { finish, socket }) => {
     .description('join this terminal to a session: see its screen, and type where nobody else drives')
     .argument(...theSession)
     .addOption(new Option('--take', 'drive, whoever does now').conflicts('view'))
+    .addOption(new Option('--drive', 'also somebody else’s, where nobody else drives').conflicts('view'))
     .option('--view', 'look only')
-    .action(async (id: string, options) => {
-      const { attach } = await import('./commands/attach.ts')
-      finish(await attach(id, { ...options, ...socket() }))
-    })
+  reasons(command).action(async (id: string, options) => {
+    const { attach } = await import('./commands/attach.ts')
+    finish(await attach(id, { ...options, ...socket() }))
+  })
 }
 
 const ls: Definition = (command, { finish, socket }) => {
@@ -92,10 +98,10 @@ const send: Definition = (command, { finish, socket }) => {
     .option('--enter', 'and then the Enter key')
     .option('--stdin', 'type what comes on standard input')
     .addOption(json())
-    .action(async (id: string, text: string | undefined, options) => {
-      const { send } = await import('./commands/send.ts')
-      finish(await send(id, text, { ...options, ...socket() }))
-    })
+  reasons(command).action(async (id: string, text: string | undefined, options) => {
+    const { send } = await import('./commands/send.ts')
+    finish(await send(id, text, { ...options, ...socket() }))
+  })
 }
 
 const interrupt: Definition = (command, { finish, socket }) => {
@@ -103,10 +109,10 @@ const interrupt: Definition = (command, { finish, socket }) => {
     .description('interrupt what a session does, as Ctrl-C does')
     .argument(...theSession)
     .addOption(json())
-    .action(async (id: string, options) => {
-      const { interrupt } = await import('./commands/send.ts')
-      finish(await interrupt(id, { ...options, ...socket() }))
-    })
+  reasons(command).action(async (id: string, options) => {
+    const { interrupt } = await import('./commands/send.ts')
+    finish(await interrupt(id, { ...options, ...socket() }))
+  })
 }
 
 const stop: Definition = (command, { finish, socket }) => {
@@ -139,10 +145,10 @@ const tail: Definition = (command, { finish, socket }) => {
     .addOption(
       new Option('-n, --lines <number>', 'so many of the last lines').argParser(parseCount).default(usualLines),
     )
-    .action(async (id: string, options) => {
-      const { tail } = await import('./commands/transcript.ts')
-      finish(await tail(id, { ...options, ...socket() }))
-    })
+  reasons(command).action(async (id: string, options) => {
+    const { tail } = await import('./commands/transcript.ts')
+    finish(await tail(id, { ...options, ...socket() }))
+  })
 }
 
 const transcript: Definition = (command, { finish, socket }) => {
@@ -156,10 +162,10 @@ const transcript: Definition = (command, { finish, socket }) => {
       new Option('--cast-version <version>', 'version of the asciicast format').choices(['2', '3']).default('3'),
     )
     .option('--follow', 'go on with what comes, to the end of the session')
-    .action(async (id: string, options) => {
-      const { transcript } = await import('./commands/transcript.ts')
-      finish(await transcript(id, { ...options, ...socket() }))
-    })
+  reasons(command).action(async (id: string, options) => {
+    const { transcript } = await import('./commands/transcript.ts')
+    finish(await transcript(id, { ...options, ...socket() }))
+  })
 }
 
 const events: Definition = (command, { finish, socket }) => {
@@ -172,7 +178,7 @@ const events: Definition = (command, { finish, socket }) => {
     })
 }
 
-function parseCount(text: string): number {
+export function parseCount(text: string): number {
   const count = Number(text)
   if (Number.isSafeInteger(count) && count > 0) return count
   throw new InvalidArgumentError('It has to be a whole number above 0.')

@@ -27,6 +27,7 @@ const storeExitCodes: Readonly<Record<StoreErrorCode, number>> = {
   'not-writable': exitCodes.notPermitted,
   'migration-failed': exitCodes.software,
   'sequence-broken': exitCodes.software,
+  'audit-broken': exitCodes.data,
 }
 
 /** Says on standard error what went wrong, and returns the exit code that says it to a program. */

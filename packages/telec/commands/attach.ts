@@ -6,13 +6,15 @@ import type { SessionView } from '@teleclaude/core/api.ts'
 import { exitCodes, Failure } from '../failure.ts'
 import { loadPreferences, wantsColourOn } from '../preferences.ts'
 import { type ServiceOptions, withService } from '../service.ts'
+import { type ReasonOptions, withAccess } from '../session/access.ts'
 import { describeExit, isOver } from '../session/end.ts'
 import { findSession, fullId } from '../session/find.ts'
 import { readLastLines } from '../session/last-lines.ts'
 import { attachTerminal, describeDetached, type Joining } from '../terminal/attach.ts'
-import { parseDetachKey } from '../terminal/detach-key.ts'
+import { type DetachKey, parseDetachKey } from '../terminal/detach-key.ts'
 
-export type AttachOptions = ServiceOptions & { readonly take?: true; readonly view?: true }
+export type AttachOptions = ServiceOptions &
+  ReasonOptions & { readonly take?: true; readonly drive?: true; readonly view?: true }
 
 /** More sessions inside of each other than anybody starts. */
 const maxNesting = 100
@@ -26,18 +28,56 @@ export async function attach(id: string, options: AttachOptions): Promise<number
     await refuseInside(client, session)
     return { client, session }
   })
-  if (isOver(session)) return showEnd(client, session, options)
+  if (isOver(session)) {
+    const access = { ...options, drive: false, words: `attach ${session.id}` }
+    return withAccess(client, session, access, () => showEnd(client, session, options))
+  }
   if (!process.stdin.isTTY || !process.stdout.isTTY) {
     throw new Failure(
       exitCodes.usage,
       `cannot attach to the session ${session.id}: that needs a terminal to type and to draw on\nFollow it as text: telec tail ${session.id}; type into it: telec send ${session.id} TEXT --enter`,
     )
   }
-  const drive = options.take ? 'take' : options.view ? 'false' : 'true'
-  const joining: Joining = { from: 'screen', drive }
-  const left = await attachTerminal(client, session.id, parseDetachKey(preferences.detachKey ?? detachKey), joining)
+  const key = parseDetachKey(preferences.detachKey ?? detachKey)
+  const left = session.own
+    ? await withAccess(client, session, { ...options, drive: false, words: 'attach' }, () =>
+        attachTerminal(client, session.id, key, { from: 'screen', drive: wheelOf(options, 'true') }),
+      )
+    : await attachToOthers(client, session, options, key)
   process.stderr.write(left === 'detached' ? describeDetached(session.id) : `${describeExit(left)}\n`)
   return 0
+}
+
+function wheelOf({ take, drive, view }: AttachOptions, usual: 'true' | 'false'): Joining['drive'] {
+  if (take) return 'take'
+  return drive ? 'true' : view ? 'false' : usual
+}
+
+/** To look, unless somebody asks to drive, or has opened it for that already. */
+async function attachToOthers(
+  client: Client,
+  session: SessionView,
+  options: AttachOptions,
+  key: DetachKey,
+): Promise<SessionView | 'detached'> {
+  const asked = wheelOf(options, 'false')
+  const isOpenToDrive = asked === 'false' && !options.view && !options.reason && (await mayDrive(client, session))
+  const drive = isOpenToDrive ? 'true' : asked
+  const how = options.take ? ' --take' : options.drive ? ' --drive' : ''
+  const access = { ...options, drive: drive !== 'false', words: `attach ${session.id}${how}` }
+  // The emulator is loaded by who needs it alone.
+  const { DrawnTerminal } = await import('../terminal/drawn-terminal.ts')
+  return withAccess(client, session, access, () => {
+    const drawn = new DrawnTerminal(session.terminal)
+    return attachTerminal(client, session.id, key, { from: 'screen', drive, drawn })
+  })
+}
+
+/** Whether a grant of the caller's says so. */
+async function mayDrive(client: Client, { id }: SessionView): Promise<boolean> {
+  const { person } = await client.whoami()
+  const { grants } = await client.listAccessGrants({ session: id, active: 'true', limit: 200 })
+  return grants.some(({ grantee, drive }) => drive && grantee === person)
 }
 
 /** @throws Failure where the session shows this very terminal: it would show itself in itself, for ever */

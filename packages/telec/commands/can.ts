@@ -5,6 +5,7 @@ import type { Action } from '@teleclaude/core/policy.ts'
 import { paint } from '@teleclaude/core/style.ts'
 import { neutralise } from '@teleclaude/core/terminal-text.ts'
 import { exitCodes } from '../failure.ts'
+import { printJson } from '../output/json.ts'
 import { wantsColourOn } from '../preferences.ts'
 import { type ServiceOptions, withService } from '../service.ts'
 import { findSession, fullId } from '../session/find.ts'
@@ -21,7 +22,8 @@ export async function can(asked: Asked, options: ServiceOptions & { readonly jso
     const id = isWhole ? session : (await findSession(client, session)).id
     return client.readPermission(person, { action, ...(id === undefined ? {} : { session: id }) })
   })
-  process.stdout.write(options.json ? `${JSON.stringify(permission)}\n` : describe(asked.person, permission, colour))
+  if (options.json) printJson(permission)
+  else process.stdout.write(describe(asked.person, permission, colour))
   return permission.allow ? 0 : exitCodes.notPermitted
 }
 

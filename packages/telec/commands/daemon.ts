@@ -10,7 +10,12 @@ import { exitCodes, Failure } from '../failure.ts'
 import { type DaemonReport, startDaemon } from '../service.ts'
 import { reportFd } from '../spawn-detached.ts'
 
-export type DaemonOptions = { readonly ensure?: true; readonly stop?: true; readonly report?: true }
+export type DaemonOptions = {
+  readonly ensure?: true
+  readonly stop?: true
+  readonly report?: true
+  readonly newAuditKey?: true
+}
 
 const stopPatienceMs = 15_000
 const pollMs = 25
@@ -22,11 +27,11 @@ export async function daemon(options: DaemonOptions): Promise<number> {
     process.stdout.write(state === 'started' ? 'TeleClaude is started.\n' : 'TeleClaude is running.\n')
     return 0
   }
-  return serve(options.report ?? false)
+  return serve(options.report ?? false, options.newAuditKey ?? false)
 }
 
 /** Where a parent waits for the report, it gets the reason why this did not start; a person gets it on stderr in any case. */
-async function serve(reports: boolean): Promise<number> {
+async function serve(reports: boolean, newAuditKey: boolean): Promise<number> {
   const report = (message: DaemonReport): void => {
     if (!reports) return
     writeSync(reportFd, JSON.stringify(message))
@@ -37,6 +42,7 @@ async function serve(reports: boolean): Promise<number> {
     const { runDaemon } = await import('@teleclaude/api/single-user.ts')
     await runDaemon({
       layout: singleUserLayout(homedir()),
+      newAuditKey,
       env: process.env,
       ready: () => report({ ready: true }),
     })

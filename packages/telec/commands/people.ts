@@ -1,10 +1,11 @@
 // `telec people ls` and `rebind`: the accounts that use the service, and what an admin says of one that has become another.
 
-import { createInterface } from 'node:readline/promises'
 import type { AccountView } from '@teleclaude/core/api.ts'
 import { type Column, renderTable } from '@teleclaude/core/table.ts'
 import { neutralise } from '@teleclaude/core/terminal-text.ts'
 import { exitCodes, Failure } from '../failure.ts'
+import { askYes } from '../output/ask.ts'
+import { printJson } from '../output/json.ts'
 import { wantsColourOn } from '../preferences.ts'
 import { type ServiceOptions, withClient } from '../service.ts'
 
@@ -27,7 +28,7 @@ export async function listPeople(options: Output): Promise<number> {
   const colour = !options.json && (await wantsColourOn(process.stdout, options))
   const { accounts } = await withClient(options, (client) => client.listAccounts())
   if (options.json) {
-    process.stdout.write(`${JSON.stringify({ accounts })}\n`)
+    printJson({ accounts })
     return 0
   }
   if (accounts.length === 0) {
@@ -55,7 +56,7 @@ export async function rebind(account: string, options: Output & { readonly yes?:
     return 0
   }
   const rebound = await withClient(options, (client) => client.rebindAccount({ account: String(now.uid) }))
-  if (options.json) process.stdout.write(`${JSON.stringify(rebound)}\n`)
+  if (options.json) printJson(rebound)
   else process.stdout.write(`Done: ${neutralise(describeOutcome(rebound))}\n`)
   return 0
 }
@@ -73,14 +74,8 @@ function describeOutcome({ uid, osUser, person, role, because, place }: AccountV
 
 /** What another human had could be shown to somebody: it is asked once more. */
 async function isConfirmed({ uid }: AccountView): Promise<boolean> {
-  if (!process.stdin.isTTY || !process.stdout.isTTY) {
-    const next = 'Look at what it would be above, then say --yes'
-    throw new Failure(exitCodes.usage, `cannot rebind uid ${uid}: there is no terminal to ask on\n${next}`)
-  }
-  const terminal = createInterface({ input: process.stdin, output: process.stdout })
-  try {
-    return /^y(es)?$/i.test((await terminal.question('Bind it? [y/N] ')).trim())
-  } finally {
-    terminal.close()
-  }
+  const answer = await askYes('Bind it? [y/N] ')
+  if (answer !== null) return answer
+  const next = 'Look at what it would be above, then say --yes'
+  throw new Failure(exitCodes.usage, `cannot rebind uid ${uid}: there is no terminal to ask on\n${next}`)
 }

@@ -65,7 +65,11 @@ export async function run(words: readonly string[], options: RunOptions): Promis
     return 0
   }
   const { id } = answer.session
-  const session = await attachTerminal(client, id, parseDetachKey(preferences.detachKey ?? detachKey))
+  const session = await attachTerminal(client, id, parseDetachKey(preferences.detachKey ?? detachKey), {
+    from: 'start',
+    drive: 'true',
+    spool: join(singleUserLayout(homedir()).spoolDir, id),
+  })
   if (session !== 'detached') return exitCodeOf(session)
   process.stderr.write(describeDetached(id))
   return 0

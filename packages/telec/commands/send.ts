@@ -9,9 +9,10 @@ import { neutralise } from '@teleclaude/core/terminal-text.ts'
 import { exitCodes, Failure } from '../failure.ts'
 import { printJson } from '../output/json.ts'
 import { type ServiceOptions, withService } from '../service.ts'
+import { type ReasonOptions, withAccess } from '../session/access.ts'
 import { findSession, shortIdLength } from '../session/find.ts'
 
-type Output = ServiceOptions & { readonly json?: true }
+type Output = ServiceOptions & ReasonOptions & { readonly json?: true }
 export type SendOptions = Output & { readonly enter?: true; readonly stdin?: true }
 
 /** A runner that is here takes a command at once. */
@@ -39,7 +40,8 @@ export function interrupt(id: string, options: Output): Promise<number> {
 async function enqueue(id: string, request: NewCommandRequest, options: Output): Promise<number> {
   const { session, command } = await withService(options, async (client) => {
     const session = await findSession(client, id)
-    const command = await ask(client, session, request)
+    const access = { ...options, drive: true, words: `${request.kind} ${session.id}` }
+    const command = await withAccess(client, session, access, () => ask(client, session, request))
     return { session, command: await watchTaken(client, session, command) }
   })
   if (options.json) printJson({ command })

@@ -33,9 +33,9 @@ const agentStyles = { waiting: 'yellow', working: 'green', idle: 'dim', unknown:
 
 export async function list(options: ListOptions): Promise<number> {
   const colour = await wantsColourFor(options)
-  const { sessions, more } = await withService(options, (client) => readSessions(client, options))
+  const { sessions, more, unseenNotices } = await withService(options, (client) => readSessions(client, options))
   if (options.json) {
-    printJson({ sessions, more })
+    printJson({ sessions, more, unseenNotices })
     return 0
   }
   if (sessions.length === 0 && options.person !== undefined) {
@@ -43,6 +43,7 @@ export async function list(options: ListOptions): Promise<number> {
   } else if (sessions.length === 0) process.stdout.write('There are no sessions. Start one: telec run -- COMMAND\n')
   else process.stdout.write(formatByProject(sessions, colour))
   if (more) process.stdout.write('There are more: --all shows them.\n')
+  if (unseenNotices > 0) process.stderr.write(`${describeUnseen(unseenNotices)}\n`)
   return 0
 }
 
@@ -90,10 +91,17 @@ export async function completeIds(options: ServiceOptions): Promise<number> {
   return 0
 }
 
-async function readSessions(client: Client, options: ListOptions): Promise<{ sessions: SessionView[]; more: boolean }> {
+function describeUnseen(count: number): string {
+  return `${count === 1 ? 'There is a notice' : `There are ${count} notices`} that you have not seen: telec notices`
+}
+
+type Listed = { readonly sessions: SessionView[]; readonly more: boolean; readonly unseenNotices: number }
+
+async function readSessions(client: Client, options: ListOptions): Promise<Listed> {
   const wanted = options.all ? Number.POSITIVE_INFINITY : (options.limit ?? defaultLimit)
   const sessions: SessionView[] = []
   let cursor: string | null = null
+  let unseenNotices = 0
   do {
     const page = await client.listSessions({
       limit: Math.min(pageLimit, wanted - sessions.length),
@@ -103,9 +111,10 @@ async function readSessions(client: Client, options: ListOptions): Promise<{ ses
       ...(cursor === null ? {} : { cursor }),
     })
     sessions.push(...page.sessions)
+    unseenNotices = page.unseenNotices
     cursor = page.nextCursor
   } while (cursor !== null && sessions.length < wanted)
-  return { sessions, more: cursor !== null }
+  return { sessions, more: cursor !== null, unseenNotices }
 }
 
 /** Of its own, so that no title can look like a badge. */

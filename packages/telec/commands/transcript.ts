@@ -6,15 +6,17 @@ import type { SessionView } from '@teleclaude/core/api.ts'
 import { exitCodes, Failure } from '../failure.ts'
 import { wantsColourOn } from '../preferences.ts'
 import { type ServiceOptions, withService } from '../service.ts'
+import { type ReasonOptions, withAccess } from '../session/access.ts'
 import { isOver } from '../session/end.ts'
 import { findSession } from '../session/find.ts'
 import { readLastLines } from '../session/last-lines.ts'
 
-export type TranscriptOptions = ServiceOptions & {
-  readonly format: 'text' | 'raw' | 'cast'
-  readonly castVersion: '2' | '3'
-  readonly follow?: true
-}
+export type TranscriptOptions = ServiceOptions &
+  ReasonOptions & {
+    readonly format: 'text' | 'raw' | 'cast'
+    readonly castVersion: '2' | '3'
+    readonly follow?: true
+  }
 
 export async function transcript(id: string, options: TranscriptOptions): Promise<number> {
   if (options.format === 'raw' && process.stdout.isTTY) {
@@ -26,6 +28,15 @@ export async function transcript(id: string, options: TranscriptOptions): Promis
   }
   const colour = options.format === 'text' && (await wantsColourOn(process.stdout, options)) ? 'true' : 'false'
   const { client, session } = await find(id, options)
+  const access = { ...options, drive: false, words: `transcript ${session.id}` }
+  return withAccess(client, session, access, () => show(client, session, { ...options, colour }))
+}
+
+async function show(
+  client: Client,
+  session: SessionView,
+  { colour, ...options }: TranscriptOptions & { readonly colour: 'true' | 'false' },
+): Promise<number> {
   if (options.follow && options.format === 'text' && !isOver(session)) return follow(client, session, 'all')
   const query = {
     format: options.format,
@@ -38,12 +49,17 @@ export async function transcript(id: string, options: TranscriptOptions): Promis
   return 0
 }
 
-export async function tail(id: string, options: ServiceOptions & { readonly lines: number }): Promise<number> {
+export async function tail(
+  id: string,
+  options: ServiceOptions & ReasonOptions & { readonly lines: number },
+): Promise<number> {
   const { client, session } = await find(id, options)
-  if (!isOver(session)) return follow(client, session, options.lines)
-  const reading = readLastLines(client, session.id, { limit: options.lines, colour: false })
-  process.stdout.write(await unlessCutOff(client, session, reading))
-  return 0
+  return withAccess(client, session, { ...options, drive: false, words: `tail ${session.id}` }, async () => {
+    if (!isOver(session)) return follow(client, session, options.lines)
+    const reading = readLastLines(client, session.id, { limit: options.lines, colour: false })
+    process.stdout.write(await unlessCutOff(client, session, reading))
+    return 0
+  })
 }
 
 function find(

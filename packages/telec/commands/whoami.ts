@@ -4,6 +4,7 @@ import { readVersion } from '@teleclaude/api/version.ts'
 import { ConnectionError } from '@teleclaude/client/client.ts'
 import type { ExplanationStep } from '@teleclaude/core/api.ts'
 import { neutralise } from '@teleclaude/core/terminal-text.ts'
+import { printJson } from '../output/json.ts'
 import { type ServiceOptions, withClient, withService } from '../service.ts'
 
 export type JsonOption = ServiceOptions & { readonly json?: true }
@@ -11,7 +12,7 @@ export type JsonOption = ServiceOptions & { readonly json?: true }
 export async function whoami(options: JsonOption & { readonly explain?: true }): Promise<number> {
   const who = await withService(options, (client) => client.whoami({ explain: options.explain ?? false }))
   if (options.json) {
-    process.stdout.write(`${JSON.stringify(who)}\n`)
+    printJson(who)
     return 0
   }
   const name = neutralise(who.person ?? 'nobody that this service knows')
@@ -40,7 +41,7 @@ function formatSteps(steps: readonly ExplanationStep[]): string {
 export async function version(options: JsonOption): Promise<number> {
   const service = await serviceVersion(options)
   const versions = { telec: readVersion(), service, node: process.versions.node }
-  if (options.json) process.stdout.write(`${JSON.stringify(versions)}\n`)
+  if (options.json) printJson(versions)
   else process.stdout.write(`telec ${versions.telec}, service ${service ?? 'not running'}, Node ${versions.node}\n`)
   return 0
 }

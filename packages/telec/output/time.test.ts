@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { age } from './time.ts'
+import { age, clock } from './time.ts'
 
 describe('age', () => {
   for (const [seconds, shown] of [
@@ -21,4 +21,10 @@ describe('age', () => {
       assert.equal(age(nowUs - seconds * 1e6, nowUs), shown)
     })
   }
+})
+
+test('a time of today is its hour, and another has its day', () => {
+  const now = new Date(2026, 0, 31, 12)
+  assert.equal(clock(new Date(2026, 0, 31, 6, 5).toISOString(), now), '06:05')
+  assert.equal(clock(new Date(2026, 1, 1, 16, 5).toISOString(), now), '2026-02-01 16:05')
 })

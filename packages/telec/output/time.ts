@@ -13,3 +13,12 @@ export function age(us: number, nowUs: number): string {
   for (const [unit, length] of units) if (seconds >= length) return `${Math.floor(seconds / length)}${unit}`
   return `${seconds}s`
 }
+
+/** An RFC 3339 time on the clock of whoever reads it: `16:05`, or `2026-11-24 16:05` where that is another day. */
+export function clock(time: string, now = new Date()): string {
+  const at = new Date(time)
+  const two = (value: number) => String(value).padStart(2, '0')
+  const hours = `${two(at.getHours())}:${two(at.getMinutes())}`
+  const day = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`
+  return at.toDateString() === now.toDateString() ? hours : `${day} ${hours}`
+}

@@ -8,10 +8,15 @@ import type { FromRunner, ToRunner } from '@teleclaude/core/link.ts'
 import { closeCodes, runnerProtocol } from '@teleclaude/core/protocol.ts'
 import { inputFrameCode } from '@teleclaude/core/transcript.ts'
 import type { WebSocket } from 'ws'
+import { Pace } from './pace.ts'
 import { type Spool, SpoolError, type SpoolReader } from './spool.ts'
 
 /** Sent and not yet acknowledged at most this much, so that a slow service is not drowned. */
 const windowBytes = 4 * 1024 * 1024
+/** How often it is looked whether more may be sent. */
+const paceMs = 25
+/** Who looks on from elsewhere sees what is printed now for so long after their screen was asked for. */
+const lookingMs = 10_000
 const firstRetryMs = 100
 const maxRetryMs = 1_000
 const maxRefusedRetryMs = 5_000
@@ -55,6 +60,11 @@ export class RunnerLink {
   /** What there was to tell while the service was away. */
   readonly #untold: FromRunner[] = []
   #inFlightBytes = 0
+  /** Of this session's frames so far, and of those among them that are sent or acknowledged. */
+  #newestBytes = 0
+  #sentBytes = 0
+  readonly #pace = new Pace()
+  #paceTimer: NodeJS.Timeout | undefined
   #socket: WebSocket | null = null
   #newestSeq: number
   #sentSeq = 0
@@ -157,11 +167,29 @@ export class RunnerLink {
     if (isForGood && !wasForGood) this.#events.refusedForGood(reason)
   }
 
-  /** The chunk is in the spool already. */
+  /** The chunk is in the spool already, and its bytes are the caller's. */
   send(seq: number, frame: Uint8Array): void {
     this.#newestSeq = seq
-    if (this.#socket === null || this.#sentSeq !== seq - 1 || this.#inFlightBytes > windowBytes) return
-    this.#transmit(this.#socket, seq, frame)
+    this.#newestBytes += frame.length
+    this.#pace.printed(performance.now())
+    if (this.#socket === null || this.#sentSeq !== seq - 1 || !this.#maySend()) return
+    this.#transmit(this.#socket, seq, Buffer.from(frame))
+  }
+
+  /** Somebody looks on: nothing is held back for now. */
+  hurry(): void {
+    this.#pace.hurry(performance.now() + lookingMs)
+    this.#pump()
+  }
+
+  #maySend(): boolean {
+    if (this.#inFlightBytes > windowBytes) return false
+    if (this.#pace.allows(this.#newestBytes - this.#sentBytes, performance.now())) return true
+    this.#paceTimer ??= setTimeout(() => {
+      this.#paceTimer = undefined
+      this.#pump()
+    }, paceMs)
+    return false
   }
 
   /** While the service is away it is kept, and told when it is back. */
@@ -218,6 +246,7 @@ export class RunnerLink {
       case 'welcome':
         this.#socket = socket
         this.#refusal = null
+        for (const { seq, bytes } of this.#inFlight) if (seq > message.ackedSeq) this.#sentBytes -= bytes
         this.#inFlight.length = 0
         this.#inFlightBytes = 0
         this.#sentSeq = message.ackedSeq
@@ -251,7 +280,7 @@ export class RunnerLink {
 
   /** Sends from the spool what the window allows. */
   #pump(): void {
-    while (this.#socket !== null && this.#sentSeq < this.#newestSeq && this.#inFlightBytes <= windowBytes) {
+    while (this.#socket !== null && this.#sentSeq < this.#newestSeq && this.#maySend()) {
       const seq = this.#sentSeq + 1
       const frame = this.#readSpool(seq)
       if (typeof frame === 'string') {
@@ -276,11 +305,14 @@ export class RunnerLink {
     this.#sentSeq = seq
     this.#inFlight.push({ seq, bytes: frame.length })
     this.#inFlightBytes += frame.length
+    this.#sentBytes += frame.length
+    this.#pace.passedOn(frame.length)
     socket.send(frame)
   }
 
   #finish(end: LinkEnd): void {
     this.#isOver = true
+    clearTimeout(this.#paceTimer)
     this.#socket?.close()
     this.#end.resolve(end)
   }

@@ -7,7 +7,7 @@ import { Client } from '@teleclaude/client/client.ts'
 import type { ToRunner } from '@teleclaude/core/link.ts'
 import type { Driver, SessionExit, TerminalSize } from '@teleclaude/core/session.ts'
 import { neutralise } from '@teleclaude/core/terminal-text.ts'
-import { type ChunkKind, encodeChunk, encodeResize } from '@teleclaude/core/transcript.ts'
+import { type ChunkKind, encodeChunk, encodeResize, writeChunkHeader } from '@teleclaude/core/transcript.ts'
 import { holdLifeline } from '../recovery/lifeline.ts'
 import { identify, type Machine, type ProcessIdentity, thisMachine } from '../recovery/process-identity.ts'
 import { removeSpool } from '../recovery/remove-spool.ts'
@@ -19,7 +19,7 @@ import { type Pty, spawnPty } from './pty.ts'
 import { ScreenFeed } from './screen-feed.ts'
 import { sessionEnvironment } from './session-environment.ts'
 import { SnapshotSender } from './snapshot-sender.ts'
-import { Spool, SpoolError } from './spool.ts'
+import { chunkRoomBytes, recordHeadBytes, Spool, SpoolError } from './spool.ts'
 import { TerminalInput } from './terminal-input.ts'
 
 export type RunnerTask = {
@@ -81,7 +81,7 @@ class Runner {
   readonly #snapshots: SnapshotSender
   readonly #gatherer = new OutputGatherer({
     offsetUs: () => this.#offsetUs(),
-    chunk: (offsetUs, bytes) => this.#record('output', offsetUs, bytes),
+    chunk: (offsetUs, room) => this.#recordIn(room, 'output', offsetUs),
   })
   #pty: Pty | null = null
   #size: TerminalSize
@@ -242,6 +242,7 @@ class Runner {
         return
       case 'snapshot':
         this.#gatherer.flush()
+        this.#link.hurry()
         this.#snapshots.begin().catch((error: unknown) => this.#log(`cannot show its screen: ${error}`))
         return
       case 'snapshot-more':
@@ -271,11 +272,19 @@ class Runner {
   }
 
   #record(kind: ChunkKind, offsetUs: number, bytes: Uint8Array): void {
+    const room = Buffer.allocUnsafe(chunkRoomBytes + bytes.length)
+    room.set(bytes, chunkRoomBytes)
+    this.#recordIn(room, kind, offsetUs)
+  }
+
+  /** The bytes stand after room for what goes before them. */
+  #recordIn(room: Buffer, kind: ChunkKind, offsetUs: number): void {
     if (!this.#recording) return
     const seq = this.#seq + 1
-    const frame = encodeChunk({ seq, kind, offsetUs, bytes })
+    const frame = room.subarray(recordHeadBytes)
+    writeChunkHeader(frame, { seq, kind, offsetUs })
     try {
-      this.#spool.append(seq, frame)
+      this.#spool.appendRecord(seq, room)
     } catch (error) {
       if (!(error instanceof SpoolError)) throw error
       this.#abort(error.message)

@@ -2,9 +2,10 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { type ChunkKind, encodeChunk, encodeResize } from '@teleclaude/core/transcript.ts'
 import { openTerminal } from '@teleclaude/screen/terminal.ts'
+import fc from 'fast-check'
 import { ScreenFeed } from './screen-feed.ts'
 
-function make(t: TestContext) {
+function make(t: TestContext, lookAheadBytes?: number) {
   const frames = new Map<number, Buffer>()
   const released: number[] = []
   const replies: string[] = []
@@ -12,6 +13,7 @@ function make(t: TestContext) {
   let seq = 0
   const feed = new ScreenFeed({
     size: { cols: 20, rows: 4 },
+    ...(lookAheadBytes === undefined ? {} : { lookAheadBytes }),
     read: (wanted) => frames.get(wanted) ?? null,
     release: (upTo) => released.push(upTo),
     events: {
@@ -105,4 +107,101 @@ test('who stops it gets everything released, and whoever waits goes on', async (
   assert.equal(released.at(-1), 1)
   const late = print('two')
   assert.equal(released.at(-1), late)
+})
+
+const printed = fc.constantFrom(
+  'a',
+  'line\r\n',
+  '0123456789'.repeat(3),
+  '漢字',
+  'e\u0301',
+  '👩',
+  '\t',
+  '\r',
+  '\n',
+  '\x1b[31m',
+  '\x1b[44m',
+  '\x1b[1;4:3m',
+  '\x1b[m',
+)
+/** Some of them more than a screen keeps, some just as many lines, some fewer. */
+const flood = fc
+  .tuple(fc.array(printed, { maxLength: 12 }), fc.constantFrom(1, 3, 9_990, 10_004, 10_008, 10_009, 12_000))
+  .chain(([parts, times]) => fc.constantFrom('\n', '\r\n').map((end) => `${parts.join('')}${end}`.repeat(times)))
+const other = fc.constantFrom(
+  '\x1b[2;3r',
+  '\x1b[r',
+  '\x1b[?1049h',
+  '\x1b[?1049l',
+  '\x1b7',
+  '\x1b8X',
+  '\x1b[H',
+  '\x1b[4h',
+  '\x1b[?6h',
+  '\x1b[?7l',
+  '\x1b(0',
+  '\x0e',
+  '\x1b[3g',
+  '\x1b[5',
+  '\x1b]2;t',
+  '\x07',
+  '\x1bc',
+  '\u0084',
+  '\x1b[3J',
+)
+const steps = fc.array(
+  fc.oneof(
+    { weight: 4, arbitrary: flood },
+    { weight: 2, arbitrary: fc.array(printed, { maxLength: 20 }).map((parts) => parts.join('')) },
+    { weight: 2, arbitrary: other },
+    { weight: 1, arbitrary: fc.constantFrom({ cols: 9, rows: 3 }, { cols: 30, rows: 6 }) },
+  ),
+  { minLength: 1, maxLength: 8 },
+)
+
+test('what is passed over leaves no trace on the screen, wherever the output is cut', {
+  timeout: 110_000,
+}, async (t) => {
+  await fc.assert(
+    fc.asyncProperty(steps, fc.integer({ min: 1_000, max: 20_000 }), async (steps, length) => {
+      const [whole, passing] = [make(t, Number.POSITIVE_INFINITY), make(t, 0)]
+      for (const { record } of [whole, passing]) {
+        let bytes = Buffer.alloc(0)
+        const print = () => {
+          for (let at = 0; at < bytes.length; at += length) record('output', bytes.subarray(at, at + length))
+          bytes = Buffer.alloc(0)
+        }
+        for (const step of steps) {
+          if (typeof step === 'string') bytes = Buffer.concat([bytes, Buffer.from(step)])
+          else {
+            print()
+            record('resize', encodeResize(step))
+          }
+        }
+        print()
+        record('driver', Buffer.from('null'))
+      }
+      const [expected, actual] = [await whole.feed.snapshot(), await passing.feed.snapshot()]
+      assert.equal(actual?.bytes.toString('latin1') === expected?.bytes.toString('latin1'), true)
+      for (const { feed, failures } of [whole, passing]) {
+        assert.deepEqual(failures, [])
+        feed.stop()
+      }
+    }),
+    { numRuns: 25 },
+  )
+})
+
+test('a snapshot that is asked for while a flood goes on is of one moment', async (t) => {
+  const { feed, print } = make(t, 0)
+  const lines = (from: number, count: number) =>
+    Array.from({ length: count }, (_, index) => `line ${from + index}\r\n`).join('')
+  for (let chunk = 0; chunk < 30; chunk++) print(lines(chunk * 1_000, 1_000))
+  const asked = feed.snapshot()
+  for (let chunk = 30; chunk < 60; chunk++) print(lines(chunk * 1_000, 1_000))
+  const snapshot = await asked
+  assert.ok(snapshot !== null && snapshot.seq >= 30)
+  const rows = await rowsAfter(snapshot.bytes)
+  assert.deepEqual(rows.slice(-2), [`line ${snapshot.seq * 1_000 - 1}`, ''])
+  assert.equal(rows.length, 10_004)
 })

@@ -16,6 +16,7 @@ import {
 import { join } from 'node:path'
 import {
   type ChunkKind,
+  chunkHeaderBytes,
   decodeChunk,
   FrameError,
   maxFrameBytes,
@@ -25,9 +26,26 @@ import {
 // `import` would load all of node:zlib's classes for one function.
 const { crc32 } = process.getBuiltinModule('node:zlib')
 
-const segmentBytes = 4 * 1024 * 1024
-const recordHeadBytes = 8
+/** A segment that has so much is not added to any more. */
+export const segmentBytes = 4 * 1024 * 1024
+/** Before each frame in a segment. */
+export const recordHeadBytes = 8
+/** Before a chunk's bytes in a record: its own head, and the frame's. */
+export const chunkRoomBytes = recordHeadBytes + chunkHeaderBytes
 const segmentName = /^(\d{16})\.chunks$/
+
+export function segmentNameOf(firstSeq: number): string {
+  return `${String(firstSeq).padStart(16, '0')}.chunks`
+}
+
+export function isSegmentName(name: string): boolean {
+  return segmentName.test(name)
+}
+
+/** Whether this is the frame that was written with this checksum. */
+export function isWholeFrame(frame: Uint8Array, checksum: number): boolean {
+  return crc32(frame) === checksum
+}
 
 export class SpoolError extends Error {
   override readonly name = 'SpoolError'
@@ -110,7 +128,15 @@ export class Spool {
 
   /** @throws SpoolError where the frame could not be kept: then nothing more may be shown or run unrecorded. */
   append(seq: number, frame: Uint8Array): void {
-    const bytes = recordHeadBytes + frame.length
+    const record = Buffer.allocUnsafe(recordHeadBytes + frame.length)
+    record.set(frame, recordHeadBytes)
+    this.appendRecord(seq, record)
+  }
+
+  /** The frame stands after room for the record's head.
+   *  @throws SpoolError as `append` does */
+  appendRecord(seq: number, record: Buffer): void {
+    const bytes = record.length
     if (this.#bytes + bytes > this.#maxBytes) {
       throw new SpoolError(
         `cannot keep more output: the spool holds ${this.#maxBytes} bytes that the service has not taken`,
@@ -120,10 +146,9 @@ export class Spool {
       const segment = this.#segmentFor(seq)
       // What is written to a removed file is there for nobody else, and gone with us.
       if (fstatSync(segment.fd).nlink === 0) throw new Error('somebody has removed it')
-      const record = Buffer.allocUnsafe(bytes)
+      const frame = record.subarray(recordHeadBytes)
       record.writeUInt32BE(frame.length, 0)
       record.writeUInt32BE(crc32(frame), 4)
-      record.set(frame, recordHeadBytes)
       let written = 0
       while (written < bytes)
         written += writeSync(segment.fd, record, written, bytes - written, segment.bytes + written)
@@ -182,7 +207,7 @@ export class Spool {
   #segmentFor(seq: number): Segment {
     const newest = this.#segments.at(-1)
     if (newest !== undefined && newest.bytes < segmentBytes) return newest
-    const path = join(this.directory, `${String(seq).padStart(16, '0')}.chunks`)
+    const path = join(this.directory, segmentNameOf(seq))
     const segment = { firstSeq: seq, lastSeq: seq - 1, fd: openSync(path, 'wx+', 0o600), path, bytes: 0 }
     this.#segments.push(segment)
     return segment
@@ -224,7 +249,7 @@ export class SpoolReader {
       if (!isWanted) continue
       const frame = Buffer.allocUnsafe(length)
       readExactly(segment, frame, at)
-      if (crc32(frame) !== head.readUInt32BE(4)) throw damaged(segment)
+      if (!isWholeFrame(frame, head.readUInt32BE(4))) throw damaged(segment)
       return frame
     }
   }
@@ -248,7 +273,7 @@ function scan(bytes: Buffer, firstSeq: number): { readonly end: number; readonly
     const from = end + recordHeadBytes
     const length = bytes.readUInt32BE(end)
     const frame = bytes.subarray(from, from + length)
-    if (frame.length !== length || crc32(frame) !== bytes.readUInt32BE(end + 4)) break
+    if (frame.length !== length || !isWholeFrame(frame, bytes.readUInt32BE(end + 4))) break
     const chunk = decode(frame)
     if (chunk?.seq !== seq) break
     last = { seq, kind: chunk.kind, offsetUs: chunk.offsetUs }

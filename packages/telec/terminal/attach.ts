@@ -8,23 +8,40 @@ import { AnswerError, type Client } from '@teleclaude/client/client.ts'
 import type { SessionView } from '@teleclaude/core/api.ts'
 import type { FromViewer, ToViewer } from '@teleclaude/core/link.ts'
 import { closeCodes, viewerProtocol } from '@teleclaude/core/protocol.ts'
+import type { SessionExit } from '@teleclaude/core/session.ts'
 import { neutralise } from '@teleclaude/core/terminal-text.ts'
+import { decodeChunk } from '@teleclaude/core/transcript.ts'
 import type { WebSocket } from 'ws'
 import { exitCodes, Failure } from '../failure.ts'
 import { isAway, isBusy, patienceMs, retryMs } from '../patience.ts'
+import { SpoolFollower } from '../runner/spool-follower.ts'
 import type { DetachKey } from './detach-key.ts'
 import { Display } from './display.ts'
+import type { DrawnTerminal } from './drawn-terminal.ts'
 import { type Keyboard, openKeyboard } from './keyboard.ts'
+import { accessNoticeMs, describeAccess } from './opened.ts'
 import { describeChange, describeCut, describeSeat, type Wheel } from './wheel.ts'
 
 /** How long a service has to take what was typed before the detach keys, and to say goodbye. */
 const partingMs = 1_000
+/** More than any chunk's number: none is sent. */
+const nothing = Number.MAX_SAFE_INTEGER
+/** So many segments of a spool hold what is under way to the service, and the newest. */
+const recordedSegments = 2
+/** How long the service has to say that the session has ended, where it has next to all of it. */
+const recordingMs = 2_000
+/** A terminal that would take longer to show what there is by now is shown the screen instead. */
+const maxDelayS = 1
 
 export type Joining = {
   /** `start`: everything from the first byte on. `screen`: the screen as it is. */
   readonly from: 'start' | 'screen'
   /** As the API's `drive`. */
   readonly drive: 'true' | 'take' | 'false'
+  /** Where the session's runner keeps it, if that is one of this user's on this machine: what it prints is read there. */
+  readonly spool?: string
+  /** Where the session is somebody else's: it is drawn there, and nothing of what it prints gets to this terminal. */
+  readonly drawn?: DrawnTerminal
 }
 
 /** Resolves with the session once it has ended (or is lost) and all of it was shown, or when the detach key was typed.
@@ -45,13 +62,15 @@ export async function attachTerminal(
         const socket = await client.openStream(`/v1/sessions/${sessionId}/attach`, viewerProtocol, visit.query())
         awaySinceMs = null
         const shown = await visit.stay(socket)
+        if (shown === 'read elsewhere') continue
         goesOn = shown === null
         if (shown !== null) return shown
       } catch (error) {
-        if (visit.wasIn && isRefusal(error)) throw shownOut(error.message)
+        if (visit.wasIn && isRefusal(error)) throw shownOut(error.message, sessionId, joining)
         if (!isAway(error) && !(visit.wasIn && isBusy(error))) throw error
       }
       if (letGo.aborted) return 'detached'
+      if (visit.ended !== null) return visit.ended
       awaySinceMs ??= performance.now()
       if (performance.now() - awaySinceMs > patienceMs) {
         const next = `The session goes on: \`telec attach ${sessionId}\` finds it once the service is back.`
@@ -62,9 +81,11 @@ export async function attachTerminal(
   } finally {
     visit.keyboard.close()
     visit.display.close()
+    visit.letGoOfSpool()
     // A program that ends leaves its terminal as it wants to, as it does without telec. Of one that was joined by its screen
     // more is switched on here than it ever said here.
-    if (goesOn || joining.from === 'screen') visit.display.leave()
+    if (joining.drawn !== undefined) await joining.drawn.leave({ isOver: !goesOn })
+    else if (goesOn || joining.from === 'screen') visit.display.leave()
   }
 }
 
@@ -78,9 +99,11 @@ export function describeDetached(id: string): string {
   return `Detached from ${id}: the session goes on.\nBack to it: telec attach ${id}\nEnd it: telec stop ${id}\n`
 }
 
-function shownOut(reason: string): Failure {
+function shownOut(reason: string, id: string, { drawn }: Joining): Failure {
   const next =
-    'The session goes on for now, and is ended where you are not let in again soon.\nWho you are taken for, and why: telec whoami --explain'
+    drawn === undefined
+      ? 'The session goes on for now, and is ended where you are not let in again soon.\nWho you are taken for, and why: telec whoami --explain'
+      : `The session goes on. Open it again, with a reason: telec attach ${id} --reason TEXT`
   return new Failure(exitCodes.notPermitted, `cannot show the session any more: ${neutralise(reason)}\n${next}`)
 }
 
@@ -90,19 +113,33 @@ class Visit {
   readonly display: Display
   readonly #detachKey: DetachKey
   readonly #joining: Joining
+  readonly #output: NodeJS.WriteStream | DrawnTerminal
   #socket: WebSocket | null = null
   #session: SessionView | null = null
   /** Null before the first connection. */
   #wheel: Wheel | null = null
   /** The session had another size before it got ours: what it showed in that is drawn anew. */
   #awaitsOurSize: boolean
+  /** Where the output is read; null where the service sends it. */
+  #spool: SpoolFollower | null
+  /** The session as it ended, which the service may not know yet. */
+  #ended: SessionView | null = null
 
   constructor(detachKey: DetachKey, joining: Joining) {
     this.#detachKey = detachKey
     this.#joining = joining
+    this.#output = joining.drawn ?? process.stdout
     this.#awaitsOurSize = joining.from === 'screen'
     this.keyboard = openKeyboard(detachKey)
-    this.display = new Display(joining.from === 'start' ? 0 : null, () => this.#askAnew())
+    this.display = new Display(joining.from === 'start' ? 0 : null, () => this.#askAnew(), this.#output)
+    this.#spool =
+      joining.spool === undefined
+        ? null
+        : SpoolFollower.open(joining.spool, {
+            frame: (frame) => this.#showSpooled(frame),
+            behind: (seconds) => this.#noteDelay(seconds),
+            lost: () => this.#readElsewhere(),
+          })
   }
 
   get wasIn(): boolean {
@@ -113,16 +150,31 @@ class Visit {
   query(): Readonly<Record<string, string | number>> {
     const drive = this.#wheel === null ? this.#joining.drive : String(this.#wheel.driving)
     const show = process.stdout.isTTY ? 'screen' : 'record'
-    return { drive, show, afterSeq: this.display.seenSeq ?? 'end' }
+    return { drive, show, afterSeq: this.#spool === null ? (this.display.seenSeq ?? 'end') : nothing }
   }
 
-  /** One connection's life: the session at its end, or null where the connection broke before, or was let go of.
+  get ended(): SessionView | null {
+    return this.#ended
+  }
+
+  letGoOfSpool(): void {
+    this.#spool?.close()
+    this.#spool = null
+  }
+
+  /** One connection's life: the session at its end, or null where the connection broke before, or was let go of; or that what it
+   *  showed is to be had over another one.
    *  @throws Failure where the service closed it because the caller may not any more */
-  async stay(socket: WebSocket): Promise<SessionView | null> {
+  async stay(socket: WebSocket): Promise<SessionView | null | 'read elsewhere'> {
+    if (this.#ended !== null) {
+      socket.terminate()
+      return this.#ended
+    }
     const { letGo } = this.keyboard
-    let ended: SessionView | null = null
+    const readHere = this.#spool !== null
     // The service's goodbye is waited for, so that it has what was typed before; what it shows is not.
     const part = (): void => {
+      this.letGoOfSpool()
       socket.resume()
       socket.close()
       setTimeout(() => socket.terminate(), partingMs).unref()
@@ -137,8 +189,10 @@ class Visit {
       const bytes = data as Buffer
       if (!isBinary) {
         const message = JSON.parse(bytes.toString('utf8')) as ToViewer
-        if (message.type === 'end') ended = message.session
-        else this.#hear(socket, message)
+        if (message.type === 'end') this.#hearEnd(message.session, readHere)
+        else if (message.type === 'access') {
+          this.display.say(describeAccess(message), { forMs: accessNoticeMs, stays: true })
+        } else this.#hear(socket, message)
       } else if (!letGo.aborted) this.#show(socket, bytes)
     })
     socket.resume()
@@ -149,17 +203,66 @@ class Visit {
     this.keyboard.disconnect()
     this.display.breakOff()
     // Who has let go does not mind.
-    if (code === closeCodes.notPermitted && !letGo.aborted) throw shownOut(reason.toString('utf8'))
-    return ended
+    if (code === closeCodes.notPermitted && !letGo.aborted) {
+      throw shownOut(reason.toString('utf8'), this.#session?.id ?? '', this.#joining)
+    }
+    if (this.#ended !== null) return this.#ended
+    return readHere && this.#spool === null && !letGo.aborted ? 'read elsewhere' : null
+  }
+
+  /** What was read on the disk may end before the session did: its runner was killed, or could not write any more. */
+  #hearEnd(session: SessionView, readHere: boolean): void {
+    this.#spool?.readAll()
+    this.letGoOfSpool()
+    if (!readHere || this.#ended !== null) this.#ended = session
+  }
+
+  /** Everything is on the disk by now. What the service has not got of it yet, the runner goes on to send it. */
+  #noteExit(exit: SessionExit): void {
+    if (this.#session === null) return
+    this.#ended = { ...this.#session, status: 'ended', exit }
+    const isFarBehind = (this.#spool?.segments ?? 0) > recordedSegments
+    this.letGoOfSpool()
+    const socket = this.#socket
+    if (isFarBehind) socket?.terminate()
+    else setTimeout(() => socket?.terminate(), recordingMs).unref()
+  }
+
+  #showSpooled(frame: Buffer): void {
+    const size = this.display.take(frame)
+    if (size !== null) this.#resized()
+    const exit = exitOf(frame)
+    if (exit !== null) this.#noteExit(exit)
+    else if (process.stdout.writableNeedDrain) {
+      this.#spool?.hold()
+      process.stdout.once('drain', () => this.#spool?.goOn())
+    }
+  }
+
+  /** The screen as it is, instead of all that a slow terminal has not shown yet. */
+  #noteDelay(seconds: number): void {
+    if (!process.stdout.isTTY || seconds < maxDelayS) return
+    this.#readElsewhere()
+    this.display.showAnew()
+  }
+
+  #readElsewhere(): void {
+    const socket = this.#socket
+    this.#socket = null
+    this.letGoOfSpool()
+    socket?.close()
   }
 
   #show(socket: WebSocket, bytes: Buffer): void {
     const size = this.display.take(bytes)
-    if (size !== null) this.#resized()
-    if (!process.stdout.writableNeedDrain || socket.isPaused) return
+    if (size !== null) {
+      this.#joining.drawn?.write(size)
+      this.#resized()
+    }
+    if (!this.#output.writableNeedDrain || socket.isPaused) return
     // A terminal that is slower than the session: stop reading, the service does what it can.
     socket.pause()
-    process.stdout.once('drain', () => socket.resume())
+    this.#output.once('drain', () => socket.resume())
   }
 
   /** Whose terminal has the session's size needs nothing: programs draw anew, and terminals know how to wrap. */
@@ -168,20 +271,25 @@ class Visit {
     this.#awaitsOurSize = false
   }
 
-  #hear(socket: WebSocket, message: Exclude<ToViewer, { type: 'end' }>): void {
+  #hear(socket: WebSocket, message: ToViewer & { type: 'welcome' | 'wheel' }): void {
     const before = this.#wheel
     if (message.type === 'welcome') {
       this.#socket = socket
       this.#session = message.session
       this.keyboard.connect(socket, message.driving)
+      this.#joining.drawn?.write(message.session.terminal)
       this.display.goOn()
-      if (before === null) this.#introduce(message, message.session)
+      if (before === null) {
+        this.#introduce(message, message.session)
+        this.#spool?.start()
+      }
     } else {
       // The first word of a connection is its welcome, which says the same.
       if (this.#socket === null) return
       this.keyboard.drive(message.driving)
     }
     if (before?.driving === false && message.driving) this.#awaitsOurSize = true
+    this.#joining.drawn?.drive(message.driving)
     this.#wheel = { driving: message.driving, driver: message.driver }
     const change = before === null || this.#session === null ? null : describeChange(before, this.#wheel, this.#session)
     if (change !== null) this.display.say(change)
@@ -204,4 +312,10 @@ class Visit {
     const message: FromViewer = { type: 'snapshot' }
     this.#socket?.send(JSON.stringify(message))
   }
+}
+
+/** Its runner wrote it, as this user. */
+function exitOf(frame: Uint8Array): SessionExit | null {
+  const { kind, bytes } = decodeChunk(frame)
+  return kind === 'exit' ? (JSON.parse(Buffer.from(bytes).toString('utf8')) as SessionExit) : null
 }

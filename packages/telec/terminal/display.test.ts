@@ -129,3 +129,19 @@ test('what a program has switched on by its snapshot is switched off when the te
   display.leave()
   assert.ok(shown().endsWith('S\x1b[?1000l\x1b[?1049l\x1b[0m'))
 })
+
+test('a notice that stays is not pushed away by another, which follows it', (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  const { output, shown } = capture(true)
+  let asked = 0
+  const display = new Display(null, () => asked++, output)
+  display.take(part(1, 'S', true))
+  display.say('carol opened this', { forMs: 8_000, stays: true })
+  display.say('carol drives')
+  assert.doesNotMatch(shown(), /drives/)
+  t.mock.timers.tick(8_000)
+  assert.match(shown(), /carol drives/)
+  assert.equal(asked, 0)
+  t.mock.timers.tick(3_000)
+  assert.equal(asked, 1)
+})

@@ -14,6 +14,8 @@ import { drawNotice } from './notice.ts'
 
 /** Long enough to read a line. */
 const noticeMs = 3_000
+/** Of those that wait for the last row. */
+const maxWaitingNotices = 8
 /** Programs draw anew after a resize, and windows are resized in many steps. */
 const settleMs = 200
 /** Erases what has scrolled off (ED 3, https://invisible-island.net/xterm/ctlseqs/ctlseqs.html). */
@@ -21,6 +23,8 @@ const eraseScrollback = Buffer.from('\x1b[3J')
 
 /** Of the output that a snapshot may not have. */
 const maxKeptBytes = 8 * 1024 * 1024
+
+type Notice = { readonly text: string; readonly forMs: number; readonly stays: boolean }
 
 type Snapshot = { readonly seq: number; readonly parts: Uint8Array[] }
 
@@ -40,7 +44,8 @@ export class Display {
   #isAsking = false
   #hasShown = false
   /** What is to be seen on the last row, as soon as there is a screen, and until the timer says. */
-  #notice: string | null = null
+  #notice: Notice | null = null
+  readonly #waitingNotices: Notice[] = []
   #noticeTimer: NodeJS.Timeout | undefined
   #settleTimer: NodeJS.Timeout | undefined
 
@@ -82,13 +87,20 @@ export class Display {
     if (this.#isAsking) this.#ask()
   }
 
-  /** Says something to the person for a while. */
-  say(text: string): void {
+  /** Says something to the person for a while, or until something else is said; where it `stays`, that waits. */
+  say(text: string, { forMs = noticeMs, stays = false }: Partial<Omit<Notice, 'text'>> = {}): void {
     if (!this.#stdout.isTTY) {
       process.stderr.write(`${text}\n`)
       return
     }
-    this.#notice = text
+    const notice = { text, forMs, stays }
+    if (this.#notice?.stays) {
+      if (this.#waitingNotices.length < maxWaitingNotices) this.#waitingNotices.push(notice)
+    } else this.#put(notice)
+  }
+
+  #put(notice: Notice): void {
+    this.#notice = notice
     clearTimeout(this.#noticeTimer)
     this.#noticeTimer = undefined
     if (this.#hasShown) this.#drawNotice()
@@ -99,6 +111,11 @@ export class Display {
     if (!this.#stdout.isTTY) return
     clearTimeout(this.#settleTimer)
     this.#settleTimer = setTimeout(() => this.#ask(), settleMs)
+  }
+
+  /** Shows the screen as it is by now. */
+  showAnew(): void {
+    this.#ask()
   }
 
   close(): void {
@@ -154,11 +171,13 @@ export class Display {
   #drawNotice(): void {
     if (this.#notice === null) return
     const [cols, rows] = this.#stdout.getWindowSize()
-    this.#stdout.write(drawNotice(this.#notice, { cols, rows }))
+    this.#stdout.write(drawNotice(this.#notice.text, { cols, rows }))
     this.#noticeTimer ??= setTimeout(() => {
+      const next = this.#waitingNotices.shift()
       this.#notice = null
-      this.#ask()
-    }, noticeMs)
+      if (next === undefined) this.#ask()
+      else this.#put(next)
+    }, this.#notice.forMs)
   }
 
   /** What the terminal showed before telec is scrolled off, and can be scrolled back to. */

@@ -18,6 +18,7 @@ import {
 import { exitCodes, Failure } from '../failure.ts'
 import { isAway, isBusy, patienceMs, retryMs } from '../patience.ts'
 import { readLastLines } from '../session/last-lines.ts'
+import { describeAccess } from './opened.ts'
 import { SettledText } from './settled-text.ts'
 
 /** What waits to be drawn, before the service has to wait. */
@@ -100,7 +101,9 @@ async function readChunks(socket: Stream, take: (chunk: TranscriptChunk) => Prom
   let taken = Promise.resolve()
   socket.on('message', (data, isBinary) => {
     if (!isBinary) {
-      isOver = (JSON.parse((data as Buffer).toString('utf8')) as ToViewer).type === 'end'
+      const message = JSON.parse((data as Buffer).toString('utf8')) as ToViewer
+      isOver = message.type === 'end'
+      if (message.type === 'access') process.stderr.write(`${describeAccess(message)}\n`)
       return
     }
     const chunk = decodeChunk(data as Buffer)

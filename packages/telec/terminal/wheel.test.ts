@@ -32,6 +32,15 @@ const alice = { driving: false, driver: { person: 'alice', uid: 1000 } }
 const evil = { driving: false, driver: { person: 'e\x1b[2Jvil', uid: 1001 } }
 const me = { driving: true, driver: { person: 'alice', uid: 1000 } }
 
+test('who looks at the session of somebody else is not told to drive it', () => {
+  const theirs = { ...session, own: false }
+  const { whole, short } = describeSeat(alice, theirs, key)
+  assert.equal(whole, 'alice drives this session; you are looking. leave: Ctrl-\\ d')
+  assert.equal(short, 'alice drives; you are looking. leave: Ctrl-\\ d')
+  assert.match(describeSeat(nobody, theirs, key).whole, /^Nobody drives this session; you are looking\./)
+  assert.equal(describeChange(alice, nobody, theirs), 'Nobody drives now.')
+})
+
 test('who joins and does not drive is told who does, how to take over and how to leave', () => {
   const { whole, short } = describeSeat(alice, session, key)
   assert.equal(

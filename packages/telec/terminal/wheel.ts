@@ -18,6 +18,10 @@ export function describeSeat(
 ): { readonly whole: string; readonly short: string } {
   const id = session.id.slice(0, shortIdLength)
   const leave = `leave: ${written}`
+  if (!session.own) {
+    const says = driver === null ? 'Nobody drives' : `${neutralise(driver.person)} drives`
+    return { whole: `${says} this session; you are looking. ${leave}`, short: `${says}; you are looking. ${leave}` }
+  }
   if (driver === null) {
     const next = `Drive it: telec attach ${id}; ${leave}`
     return { whole: `You are looking at this session; nobody drives it. ${next}`, short: `Nobody drives. ${next}` }
@@ -37,10 +41,13 @@ export function describeCut(terminal: TerminalSize, session: TerminalSize): stri
 }
 
 /** To who is there when the wheel changes hands; null where nothing changes that they see. */
-export function describeChange(before: Wheel, now: Wheel, { id: sessionId }: SessionView): string | null {
+export function describeChange(before: Wheel, now: Wheel, { id: sessionId, own }: SessionView): string | null {
   const id = sessionId.slice(0, shortIdLength)
   if (now.driving) return before.driving ? null : 'You drive this session now.'
-  if (now.driver === null) return before.driver === null ? null : `Nobody drives now. Drive it: telec attach ${id}`
+  if (now.driver === null) {
+    if (before.driver === null) return null
+    return own ? `Nobody drives now. Drive it: telec attach ${id}` : 'Nobody drives now.'
+  }
   const who = neutralise(now.driver.person)
   if (before.driving) return `${who} took the wheel. Take it back: telec attach --take ${id}`
   return before.driver?.uid === now.driver.uid ? null : `${who} drives this session now.`
