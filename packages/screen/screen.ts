@@ -76,6 +76,15 @@ export class Screen {
     return this.#terminal.modes.bracketedPasteMode
   }
 
+  /** How many line feeds it takes for all that a screen keeps to scroll out. Of plain output (plain-run.ts) that is followed by so many
+   *  of the same kind after a CR, the styles are enough. Null where it is not sure: margins, the other screen, half a sequence or character. */
+  get linesToScrollOut(): number | null {
+    const isBetween = this.#rest === '' && this.#waiting.length === 0 && this.#reader.unfinished.length === 0
+    const isPlain = this.#terminal.buffer.active.type === 'normal' && this.#tracker.normal.region === null
+    if (!isBetween || !isPlain || this.#scanner.unfinished !== '') return null
+    return (this.#terminal.options.scrollback ?? 0) + 2 * this.#terminal.rows
+  }
+
   /** Resolves when the screen shows it. Events of one write come at its end, the last of each kind. Rejects where the emulator
    *  failed, now or before: what the screen shows is not to be relied on then. */
   write(bytes: Uint8Array): Promise<void> {

@@ -1,5 +1,5 @@
 // What recording costs the program that is recorded: 100 MB of lines through `telec run`, from its start to its exit, by which all of it
-// is in the transcript. Beside it the same through others that record a terminal.
+// is on the disk, and until the service has all of it. Beside it the same through others that record a terminal.
 
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -17,8 +17,10 @@ const megabytes = 100
 const quickMegabytes = 20
 
 type Took = {
-  /** To the end of everything: what was printed is recorded. */
-  readonly recordedS: number
+  /** To the end of the recorder: what was printed is on the disk, and was shown. */
+  readonly endS: number
+  /** Until the service has committed all of it; of others, as their end. */
+  readonly deliveredS: number
   /** To the end of the program alone, which is what who waits for it notices. */
   readonly programS: number
 }
@@ -43,7 +45,7 @@ export async function benchRecording({ scope, isQuick, say }: Run): Promise<read
   writeFileSync(input, lines)
   const program = ['sh', '-c', 'cat "$0"; : > "$1"', input, mark]
 
-  async function time({ words }: Recorder): Promise<Took> {
+  async function time({ name, words }: Recorder): Promise<Took> {
     rmSync(mark, { force: true })
     rmSync(record, { force: true })
     const [file = '', ...args] = words
@@ -52,7 +54,15 @@ export async function benchRecording({ scope, isQuick, say }: Run): Promise<read
     const [code] = await once(child, 'exit')
     const endMs = Date.now()
     if (code !== 0) throw new Error(`${file} failed with ${code}`)
-    return { recordedS: (endMs - startMs) / 1000, programS: (statSync(mark).mtimeMs - startMs) / 1000 }
+    // Whoever comes next is not to be measured beside what is left of this.
+    const [newest] = (await own.client.listSessions({ limit: 1 })).sessions
+    if (newest !== undefined) await own.until(newest.id, ({ status }) => status === 'ended')
+    const ended = name === 'telec' ? Date.now() : endMs
+    return {
+      endS: (endMs - startMs) / 1000,
+      deliveredS: (ended - startMs) / 1000,
+      programS: (statSync(mark).mtimeMs - startMs) / 1000,
+    }
   }
 
   const telec = [process.execPath, telecPath, 'run', '--', ...program]
@@ -91,15 +101,16 @@ export async function benchRecording({ scope, isQuick, say }: Run): Promise<read
     .flatMap(({ output, name }): Finding[] =>
       (
         [
-          ['all recorded', ({ recordedS }: Took) => recordedS],
+          ['all on the disk', ({ endS }: Took) => endS],
           ['the program itself', ({ programS }: Took) => programS],
+          ['all with the service', ({ deliveredS }: Took) => deliveredS],
         ] as const
       ).map(([what, value]) => ({
         what: `recording ${lines.length / 1_000_000} MB ${outputs[output]}: ${what}`,
         unit: 's',
         rounds: of(output, 'telec').map(value),
         beside: { kind: 'peer', what: name, rounds: of(output, name).map(value) },
-        budget: name === 'script' ? { kind: 'at most', ratio: 1.15 } : null,
+        budget: name === 'script' && what !== 'all with the service' ? { kind: 'at most', ratio: 1.15 } : null,
       })),
     )
   return findings

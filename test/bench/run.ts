@@ -3,6 +3,9 @@
 
 import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
+import { benchAuditAppend } from './audit-append.ts'
+import { benchAuditedRead } from './audited-read.ts'
+import { benchAuditor } from './auditor.ts'
 import type { Bench } from './bench.ts'
 import { watchOthers } from './cores.ts'
 import { benchEcho } from './echo.ts'
@@ -19,10 +22,13 @@ import { benchWhoami } from './whoami.ts'
 
 const benches: ReadonlyMap<string, Bench> = new Map([
   ['identity', benchIdentity],
+  ['audit', benchAuditAppend],
   ['whoami', benchWhoami],
   ['fairness', benchFairness],
   ['ls-cold', benchLsCold],
   ['list', benchList],
+  ['audited-read', benchAuditedRead],
+  ['auditor', benchAuditor],
   ['recording', benchRecording],
   ['echo', benchEcho],
   ['memory', benchMemory],
