@@ -56,6 +56,9 @@ describe('with a session running', () => {
     const { code, stdout, stderr } = await running
     assert.equal(code, 0, stderr)
     await own.untilReady()
+    // What the service missed while it was away, the runner sends it now: the terminal did not wait for that.
+    const id = (await newest())?.id ?? ''
+    assert.equal((await own.telec('alice', ['wait', id])).code, 0)
     const session = await newest()
     assert.equal(session?.status, 'ended')
     const { stdout: raw } = await own.telec('alice', ['transcript', '--format', 'raw', session?.id ?? ''])

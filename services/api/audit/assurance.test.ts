@@ -148,3 +148,15 @@ for (const name of engineNames) {
     })
   })
 }
+
+test('what was cosigned under a number does not stand for what came under it after the log was set back', async () => {
+  const assurance = new Assurance({
+    policy: () => ({ require: 'cosigned', onAlarm: 'warn' }),
+    watch: { alarms: [], cosignedSize: 22, look: async () => undefined, next: () => Promise.resolve() },
+    signer: { sign: async () => undefined, fault: 'its first 22 entries are not those that were signed' },
+  })
+  await assert.rejects(assurance.untilSafe(22), (error) => {
+    assert.match(String(error), /something is wrong with the audit log.*telec audit alarms/)
+    return isProblem('not-recorded')(error)
+  })
+})

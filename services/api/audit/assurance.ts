@@ -43,21 +43,24 @@ export class Assurance {
    *  enough, or when the auditor has cosigned them.
    *  @throws ProblemError 'not-recorded' where the auditor does not do so in time; StoreError */
   async untilSafe(seq: number): Promise<void> {
-    const { policy, maxWaitMs = defaultMaxWaitMs } = this.#options
+    const { policy, watch, signer, maxWaitMs = defaultMaxWaitMs } = this.#options
     if (policy().require === 'committed') return
     const over = new AbortController()
     const late = delay(maxWaitMs, true, { ref: false, signal: over.signal }).catch(() => true)
     try {
       const isLate = await Promise.race([this.#untilCosigned(seq, over.signal), late])
-      if (isLate) throw notCosigned(maxWaitMs)
+      if (isLate) throw notCosigned(maxWaitMs, watch.alarms.length > 0 || signer.fault !== null)
     } finally {
       over.abort()
     }
   }
 
-  async #untilCosigned(seq: number, over: AbortSignal): Promise<false> {
+  /** Whether it will not be. */
+  async #untilCosigned(seq: number, over: AbortSignal): Promise<boolean> {
     const { watch, signer } = this.#options
     await signer.sign()
+    // Of a log that was set back, what was cosigned under this number was another entry.
+    if (signer.fault !== null) return true
     while (watch.cosignedSize < seq && !over.aborted) {
       // Asked for before the look, so that nothing that comes in between is missed.
       await Promise.race([watch.next(), delay(lookEveryMs, undefined, { ref: false })])
@@ -67,10 +70,9 @@ export class Assurance {
   }
 }
 
-function notCosigned(maxWaitMs: number): ProblemError {
-  const why = `the auditor has not signed for it within ${maxWaitMs / 1000} s`
-  return new ProblemError(
-    'not-recorded',
-    `cannot show content: ${why}, and audit.require asks for that; see telec audit state`,
-  )
+function notCosigned(maxWaitMs: number, isAlarmed: boolean): ProblemError {
+  const why = isAlarmed
+    ? 'something is wrong with the audit log, and nobody signs for it until that is settled; see telec audit alarms'
+    : `the auditor has not signed for it within ${maxWaitMs / 1000} s, and audit.require asks for that; see telec audit state`
+  return new ProblemError('not-recorded', `cannot show content: ${why}`)
 }
