@@ -8,14 +8,9 @@ import { once } from 'node:events'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import type {
-  AccessGrantPage,
-  AccessGrantView,
-  AuditPage,
-  AuditState,
-  NoticePage,
-  SessionPage,
-} from '@teleclaude/core/api.ts'
+import type { AccessGrantPage, AccessGrantView, NoticePage } from '@teleclaude/core/access-api.ts'
+import type { SessionPage } from '@teleclaude/core/api.ts'
+import type { AuditPage, AuditState } from '@teleclaude/core/audit-api.ts'
 import { Viewer } from '@teleclaude/screen/test-terminals.ts'
 import { openStore } from '@teleclaude/store/open.ts'
 import { hostileBytes, hostileOutput } from '../packages/telec/terminal/test-hostile-output.ts'

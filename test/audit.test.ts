@@ -5,7 +5,7 @@ import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { singleUserLayout } from '@teleclaude/config/layout.ts'
-import type { AuditPage } from '@teleclaude/core/api.ts'
+import type { AuditPage } from '@teleclaude/core/audit-api.ts'
 import { queryRows } from '@teleclaude/store/test-engines.ts'
 import { engines, Installation } from './support/installation.ts'
 

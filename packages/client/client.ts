@@ -8,22 +8,19 @@ import type {
   AccessGrantListQuery,
   AccessGrantPage,
   AccessGrantView,
+  NewAccessGrantRequest,
+  NoticeListQuery,
+  NoticePage,
+} from '@teleclaude/core/access-api.ts'
+import type {
   AccountList,
   AccountView,
-  AuditListQuery,
-  AuditPage,
-  AuditProofQuery,
-  AuditState,
-  CheckpointView,
   CommandList,
   CommandView,
   ConfigView,
-  NewAccessGrantRequest,
   NewCommandRequest,
   NewSessionAnswer,
   NewSessionRequest,
-  NoticeListQuery,
-  NoticePage,
   Permission,
   PermissionQuery,
   Readiness,
@@ -37,6 +34,13 @@ import type {
   TranscriptQuery,
   Whoami,
 } from '@teleclaude/core/api.ts'
+import type {
+  AuditListQuery,
+  AuditPage,
+  AuditProofQuery,
+  AuditState,
+  CheckpointView,
+} from '@teleclaude/core/audit-api.ts'
 import type { Problem } from '@teleclaude/core/problem.ts'
 import type { WebSocket } from 'ws'
 

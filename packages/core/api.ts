@@ -2,14 +2,7 @@
 // Times are RFC 3339 in UTC with microseconds; byte counts and sequences are safe integers.
 
 import { z } from 'zod'
-import {
-  accessEndings,
-  defaultAccessMinutes,
-  maxAccessMinutes,
-  maxReasonLength,
-  noticeKinds,
-  viewKinds,
-} from './access.ts'
+import { limit, sessionIdSchema, text, time } from './api-values.ts'
 import { commandKinds, commandStates, maxSendLength } from './command.ts'
 import { actions } from './policy.ts'
 import { roles } from './role.ts'
@@ -20,19 +13,8 @@ const maxPathLength = 4096
 const maxArguments = 4096
 const maxArgumentsLength = 128 * 1024
 
-const noNul = (text: string) => !text.includes('\0')
-/** Text the database can hold: well-formed Unicode without NUL. */
-const text = (maxLength: number) =>
-  z
-    .string()
-    .max(maxLength)
-    .refine(noNul, 'must not contain a NUL character')
-    .refine((value) => value.isWellFormed(), 'must be well-formed Unicode')
-
 const dimension = z.int().min(1).max(maxTerminalCells)
 export const terminalSizeSchema = z.strictObject({ cols: dimension, rows: dimension })
-
-export const sessionIdSchema = z.uuid().toLowerCase()
 
 const exitSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('exited'), code: z.int().min(0).max(255) }),
@@ -60,8 +42,6 @@ export const newSessionSchema = z.strictObject({
   parent: sessionIdSchema.nullable().default(null),
 })
 export type NewSessionRequest = z.input<typeof newSessionSchema>
-
-const time = z.iso.datetime({ precision: 6 })
 
 export const driverSchema = z.strictObject({ person: z.string(), uid: z.int() })
 
@@ -105,9 +85,6 @@ export const newSessionAnswerSchema = z.strictObject({
   notice: z.string(),
 })
 export type NewSessionAnswer = z.infer<typeof newSessionAnswerSchema>
-
-const maxPageLimit = 200
-const limit = z.coerce.number<string | number>().int().min(1).max(maxPageLimit)
 
 export const sessionListQuerySchema = z.strictObject({
   idPrefix: z
@@ -341,236 +318,3 @@ export const reloadAnswerSchema = z.strictObject({
 export type ReloadAnswer = z.infer<typeof reloadAnswerSchema>
 
 export const noParametersSchema = z.strictObject({})
-
-/** One line that people read, as somebody typed it. */
-const reason = z
-  .string()
-  .trim()
-  .min(1, 'must say why')
-  .max(maxReasonLength)
-  .refine((value) => value.isWellFormed(), 'must be well-formed Unicode')
-  // Also what would turn the order of a line around (Unicode TR 9), and what is invisible.
-  .refine((value) => !/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(value), 'must be one line without control characters')
-
-export const newAccessGrantSchema = z.strictObject({
-  session: sessionIdSchema,
-  reason,
-  minutes: z.int().min(1).max(maxAccessMinutes).default(defaultAccessMinutes),
-  /** Whether to type is allowed, too. */
-  drive: z.boolean().default(false),
-})
-export type NewAccessGrantRequest = z.input<typeof newAccessGrantSchema>
-
-const accessViewViewSchema = z.strictObject({
-  kind: z.enum(viewKinds),
-  openedAt: time,
-  /** Null while it goes on. */
-  endedAt: time.nullable(),
-  /** Of terminal output; null while it goes on, and where the service ended meanwhile. */
-  bytes: z.int().nullable(),
-  /** First and last chunk that were delivered. */
-  firstSeq: z.int().nullable(),
-  lastSeq: z.int().nullable(),
-})
-
-export const accessGrantViewSchema = z.strictObject({
-  id: z.uuid(),
-  host: z.string(),
-  session: sessionIdSchema,
-  owner: z.string(),
-  grantee: z.string(),
-  reason: z.string(),
-  drive: z.boolean(),
-  openedAt: time,
-  expiresAt: time,
-  endedAt: time.nullable(),
-  endedBy: z.string().nullable(),
-  ending: z.enum(accessEndings).nullable(),
-  /** Whether it holds now. */
-  active: z.boolean(),
-  views: z.array(accessViewViewSchema),
-})
-export type AccessGrantView = z.infer<typeof accessGrantViewSchema>
-
-export const accessGrantListQuerySchema = z.strictObject({
-  session: sessionIdSchema.optional(),
-  active: z.enum(['true', 'false']).default('false'),
-  /** The id of the last grant of the page before. */
-  cursor: z.uuid().optional(),
-  limit: limit.default(50),
-})
-export type AccessGrantListQuery = z.input<typeof accessGrantListQuerySchema>
-
-export const accessGrantPageSchema = z.strictObject({
-  grants: z.array(accessGrantViewSchema),
-  nextCursor: z.string().nullable(),
-})
-export type AccessGrantPage = z.infer<typeof accessGrantPageSchema>
-
-export const noticeListQuerySchema = z.strictObject({
-  unseen: z.enum(['true', 'false']).default('false'),
-  /** The id of the last notice of the page before. */
-  cursor: z.uuid().optional(),
-  limit: limit.default(50),
-})
-export type NoticeListQuery = z.input<typeof noticeListQuerySchema>
-
-export const noticeViewSchema = z.strictObject({
-  id: z.uuid(),
-  kind: z.enum(noticeKinds),
-  at: time,
-  session: sessionIdSchema,
-  by: z.string(),
-  /** Of an `access.opened`: why, until when, and what was delivered. */
-  grant: accessGrantViewSchema.nullable(),
-  seen: z.boolean(),
-})
-export type NoticeView = z.infer<typeof noticeViewSchema>
-
-export const noticePageSchema = z.strictObject({
-  notices: z.array(noticeViewSchema),
-  unseen: z.int(),
-  nextCursor: z.string().nullable(),
-})
-export type NoticePage = z.infer<typeof noticePageSchema>
-
-/** `through`: that one and all before it. */
-export const noticesSeenSchema = z.strictObject({ through: z.uuid() })
-
-export const noticesSeenAnswerSchema = z.strictObject({
-  /** Those that are left. */
-  unseen: z.int(),
-})
-export type NoticesSeenAnswer = z.infer<typeof noticesSeenAnswerSchema>
-
-export const auditListQuerySchema = z.strictObject({
-  /** Only what is about oneself: what one did, and what was done with one's sessions. For who may read all. */
-  mine: z.enum(['true', 'false']).default('false'),
-  session: sessionIdSchema.optional(),
-  /** Who did it, by person. */
-  actor: text(256).min(1).optional(),
-  /** Whose session it is about, by person. */
-  owner: text(256).min(1).optional(),
-  action: z
-    .string()
-    .regex(/^[a-z.-]{1,64}$/, 'must be the name of an action')
-    .optional(),
-  since: z.iso.datetime({ offset: true }).optional(),
-  until: z.iso.datetime({ offset: true }).optional(),
-  /** `nextCursor` of the page before. */
-  cursor: z.string().max(200).optional(),
-  limit: limit.default(50),
-})
-export type AuditListQuery = z.input<typeof auditListQuerySchema>
-
-export const auditEntryViewSchema = z.strictObject({
-  /** Null for who may not read all: it counts what everybody does. */
-  seq: z.int().nullable(),
-  at: time,
-  action: z.string(),
-  /** The person, or else the uid or the service, that did it. */
-  actor: z.string(),
-  session: z.strictObject({ id: z.string(), owner: z.string() }).nullable(),
-  /** With the texts in the place of the commitments to them, where they have not been erased. */
-  detail: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])),
-})
-export type AuditEntryView = z.infer<typeof auditEntryViewSchema>
-
-export const auditPageSchema = z.strictObject({
-  entries: z.array(auditEntryViewSchema),
-  nextCursor: z.string().nullable(),
-})
-export type AuditPage = z.infer<typeof auditPageSchema>
-
-export const auditProofQuerySchema = z.union([
-  /** For who may read all. */
-  z.strictObject({ seq: z.coerce.number<string | number>().int().min(1) }),
-  /** Of every entry of an access grant. */
-  z.strictObject({ grant: z.uuid() }),
-])
-export type AuditProofQuery = z.input<typeof auditProofQuerySchema>
-
-export const checkpointViewSchema = z.strictObject({
-  host: z.string(),
-  /** The newest, with the cosignatures that it has; null where there is none yet. */
-  note: z.string().nullable(),
-  /** The newest that an auditor has cosigned. */
-  cosigned: z.string().nullable(),
-  /** In the form of C2SP signed-note. */
-  keys: z.strictObject({
-    log: z.array(z.strictObject({ epoch: z.int(), vkey: z.string(), fromSeq: z.int() })),
-    auditor: z.string().nullable(),
-  }),
-  /** Entries there are. */
-  size: z.int(),
-})
-export type CheckpointView = z.infer<typeof checkpointViewSchema>
-
-export const alarmViewSchema = z.strictObject({
-  id: z.uuid(),
-  kind: z.string(),
-  at: time,
-  fromSeq: z.int().nullable(),
-  toSeq: z.int().nullable(),
-  message: z.string(),
-  acknowledgedBy: z.string().nullable(),
-  acknowledgedAt: time.nullable(),
-})
-export type AlarmView = z.infer<typeof alarmViewSchema>
-
-/** An admin has looked at an alarm: what came of it. */
-export const acknowledgementSchema = z.strictObject({ note: reason })
-
-/** The key that signs the audit log from that entry on, in the form of C2SP signed-note. */
-export const keyChangeViewSchema = z.strictObject({ epoch: z.int(), vkey: z.string(), fromSeq: z.int() })
-export type KeyChangeView = z.infer<typeof keyChangeViewSchema>
-
-/** How the log is kept: by this service, its auditor, and what that ships to. */
-export const auditStateSchema = z.strictObject({
-  host: z.string(),
-  size: z.int(),
-  /** Entries that a checkpoint covers, and one that is cosigned. */
-  signed: z.int(),
-  cosigned: z.int(),
-  /** Why the service does not sign the log as it is; null where it does. */
-  fault: z.string().nullable(),
-  /** Seconds since the oldest entry that no sink has confirmed; 0 where all are, null where there is no auditor. */
-  exposureSeconds: z.number().nullable(),
-  require: z.enum(['committed', 'cosigned']),
-  auditor: z
-    .strictObject({
-      vkey: z.string(),
-      state: z.string(),
-      message: z.string().nullable(),
-      /** When it said so. */
-      at: time,
-      /** Whether that is long ago. */
-      stale: z.boolean(),
-      verifiedSeq: z.int(),
-    })
-    .nullable(),
-  sinks: z.array(
-    z.strictObject({
-      sink: z.string(),
-      seq: z.int(),
-      /** Everything up to this entry is there: below the first that is parked. */
-      completeThrough: z.int(),
-      movedAt: time,
-      parked: z.int(),
-    }),
-  ),
-  alarms: z.array(alarmViewSchema),
-})
-export type AuditState = z.infer<typeof auditStateSchema>
-
-/** A line of `GET /v1/audit/recordings`: whether a session's transcript is what the log says of it. */
-export const recordingCheckSchema = z.strictObject({
-  session: sessionIdSchema,
-  /** `bound`: every byte of it. `partly`: what came last is not bound yet. `removed`: by retention, on the record. */
-  state: z.enum(['bound', 'partly', 'unbound', 'removed', 'changed', 'shortened', 'missing']),
-  boundSeq: z.int(),
-  bytes: z.int(),
-  /** What is wrong, for people to read. */
-  fault: z.string().nullable(),
-})
-export type RecordingCheck = z.infer<typeof recordingCheckSchema>

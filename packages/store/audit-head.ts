@@ -1,7 +1,8 @@
 // What the row of a log's head says, the same for both engines.
 
 import { decodeFrontier, emptyFrontier, type Hash } from '@teleclaude/core/merkle.ts'
-import { type AuditHead, StoreError } from './contract.ts'
+import type { AuditHead } from './audit-contract.ts'
+import { StoreError } from './contract.ts'
 
 export type HeadRow = { readonly seq: number; readonly epoch: number; readonly tree: Uint8Array | null }
 export type Leaf = { readonly seq: number; readonly hash: Hash }

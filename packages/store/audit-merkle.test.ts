@@ -16,7 +16,8 @@ import {
   verifyConsistency,
   verifyInclusion,
 } from '@teleclaude/core/merkle.ts'
-import type { IndexedAuditEntry, Store, StoreTarget } from './contract.ts'
+import type { IndexedAuditEntry } from './audit-contract.ts'
+import type { Store, StoreTarget } from './contract.ts'
 import { openStore } from './open.ts'
 import {
   ending,

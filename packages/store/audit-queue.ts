@@ -12,8 +12,8 @@ import {
 } from '@teleclaude/core/audit.ts'
 import { commitmentSaltBytes, commitText } from '@teleclaude/core/commitment.ts'
 import { leafHash } from '@teleclaude/core/merkle.ts'
+import type { AuditHead, AuditText } from './audit-contract.ts'
 import { AuditTree, type StoredSubtree } from './audit-tree.ts'
-import type { AuditHead, AuditText } from './contract.ts'
 import { maxEpoch, maxNameLength, requireHost, requireText } from './values.ts'
 
 const maxGroupBytes = 4 * 1024 * 1024

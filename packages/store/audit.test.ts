@@ -5,7 +5,8 @@ import { randomBytes } from 'node:crypto'
 import { createInterface } from 'node:readline'
 import { after, before, describe, test } from 'node:test'
 import { type AuditEvent, encodeAuditEntry, maxAuditEntryBytes } from '@teleclaude/core/audit.ts'
-import type { Store, StoredAuditEntry, StoreTarget } from './contract.ts'
+import type { StoredAuditEntry } from './audit-contract.ts'
+import type { Store, StoreTarget } from './contract.ts'
 import { listenForAudit, migrate, openStore } from './open.ts'
 import {
   ending,

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import type { Alarm, AuditorWord } from './contract.ts'
+import type { Alarm, AuditorWord } from './audit-contract.ts'
 import { openStore } from './open.ts'
 import { engineNames, startEngine, type TestEngine } from './test-engines.ts'
 

@@ -1,7 +1,7 @@
 // Checkpoints together with what auditors say of them, the same for both engines.
 
 import type { z } from 'zod'
-import type { StoredCheckpoint } from './contract.ts'
+import type { StoredCheckpoint } from './audit-contract.ts'
 import type { checkpointRow, cosignatureRow } from './rows.ts'
 
 export type WhichCheckpoint = 'newest' | 'cosigned' | { readonly atLeast: number }

@@ -5,7 +5,9 @@ import { after, before, describe, test } from 'node:test'
 import type { SessionId } from '@teleclaude/core/session.ts'
 import type Database from 'better-sqlite3'
 import pg from 'pg'
-import type { AuditQuery, GrantQuery, SessionQuery } from './contract.ts'
+import type { GrantQuery } from './access-contract.ts'
+import type { AuditQuery } from './audit-contract.ts'
+import type { SessionQuery } from './contract.ts'
 import {
   expiredStatement as postgresExpired,
   listStatement as postgresGrants,

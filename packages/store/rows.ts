@@ -20,19 +20,19 @@ import {
 } from '@teleclaude/core/session.ts'
 import { chunkKinds } from '@teleclaude/core/transcript.ts'
 import { z } from 'zod'
-import { chunkCodecs, type StoredChunk } from './chunk-codec.ts'
 import {
   type Alarm,
   type AuditorWord,
   type AuditText,
   alarmKinds,
   auditorStates,
-  type BoundAccount,
   type IndexedAuditEntry,
   type ParkedEntry,
   type SinkProgress,
   type StoredAuditEntry,
-} from './contract.ts'
+} from './audit-contract.ts'
+import { chunkCodecs, type StoredChunk } from './chunk-codec.ts'
+import type { BoundAccount } from './contract.ts'
 
 const time = z.int().min(0)
 

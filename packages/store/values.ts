@@ -3,16 +3,8 @@
 
 import { type AccessGrant, maxReasonLength, type Notice } from '@teleclaude/core/access.ts'
 import { type CommandRequest, maxSendLength } from '@teleclaude/core/command.ts'
-import type {
-  Alarm,
-  AuditorWord,
-  AuditQuery,
-  BoundAccount,
-  NewCommand,
-  NewSession,
-  SessionQuery,
-  SessionScope,
-} from './contract.ts'
+import type { Alarm, AuditorWord, AuditQuery } from './audit-contract.ts'
+import type { BoundAccount, NewCommand, NewSession, SessionQuery, SessionScope } from './contract.ts'
 
 export const maxNameLength = 255
 /** What PostgreSQL's integer holds. */

@@ -7,14 +7,8 @@ import { writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { after, before, describe, test } from 'node:test'
-import {
-  accessGrantPageSchema,
-  accessGrantViewSchema,
-  noticePageSchema,
-  permissionSchema,
-  sessionPageSchema,
-  sessionViewSchema,
-} from '@teleclaude/core/api.ts'
+import { accessGrantPageSchema, accessGrantViewSchema, noticePageSchema } from '@teleclaude/core/access-api.ts'
+import { permissionSchema, sessionPageSchema, sessionViewSchema } from '@teleclaude/core/api.ts'
 import type { AuditEntry } from '@teleclaude/core/audit.ts'
 import { actions, sessionActions } from '@teleclaude/core/policy.ts'
 import { runnerProtocol, viewerProtocol } from '@teleclaude/core/protocol.ts'

@@ -1,7 +1,7 @@
 // What an auditor exists to notice: the log is not what it was, or what is shipped is not the log. Nothing is skipped, mended or
 // overwritten then; a person has to look.
 
-import type { AlarmKind } from '@teleclaude/store/contract.ts'
+import type { AlarmKind } from '@teleclaude/store/audit-contract.ts'
 import { oneLine } from './one-line.ts'
 
 /** The entries that it is about. */

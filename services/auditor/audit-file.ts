@@ -7,7 +7,7 @@ import { type FileHandle, lstat, mkdir, open, readdir, rename, unlink } from 'no
 import { join } from 'node:path'
 import { refuseShared } from '@teleclaude/config/directories.ts'
 import { maxAuditEntryBytes, parseAuditEntry } from '@teleclaude/core/audit.ts'
-import type { StoredAuditEntry } from '@teleclaude/store/contract.ts'
+import type { StoredAuditEntry } from '@teleclaude/store/audit-contract.ts'
 import { AuditAlarm } from './alarm.ts'
 import { syncDirectory } from './durable-file.ts'
 

@@ -1,6 +1,6 @@
 // A batch on its way into a sink. What the sink will never take is found by halving, and set aside; all the rest arrives.
 
-import type { StoredAuditEntry } from '@teleclaude/store/contract.ts'
+import type { StoredAuditEntry } from '@teleclaude/store/audit-contract.ts'
 import type { Delivery, Sink } from './sink.ts'
 
 export type Refusal = { readonly seq: number; readonly reason: string }

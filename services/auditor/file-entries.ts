@@ -3,7 +3,7 @@
 import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { parseAuditEntry } from '@teleclaude/core/audit.ts'
-import type { StoredAuditEntry } from '@teleclaude/store/contract.ts'
+import type { StoredAuditEntry } from '@teleclaude/store/audit-contract.ts'
 import { entries } from './alarm.ts'
 import { auditFilePath, listClosedFiles, nullIfAbsent } from './audit-file.ts'
 import type { Findings } from './findings.ts'

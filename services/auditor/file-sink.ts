@@ -1,6 +1,7 @@
 // The sink that is always there: files in the auditor's own directory. They know best what is in them.
 
-import type { Store, StoredAuditEntry } from '@teleclaude/store/contract.ts'
+import type { StoredAuditEntry } from '@teleclaude/store/audit-contract.ts'
+import type { Store } from '@teleclaude/store/contract.ts'
 import type { Logger } from 'pino'
 import { AuditAlarm, entries } from './alarm.ts'
 import { AuditFile, maxFileBatchBytes, type RotationRule } from './audit-file.ts'

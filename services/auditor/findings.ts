@@ -1,6 +1,6 @@
 // What a look over the whole log has found: bounded, in the order it was found, and neighbours that have the same fault are one.
 
-import type { AlarmKind } from '@teleclaude/store/contract.ts'
+import type { AlarmKind } from '@teleclaude/store/audit-contract.ts'
 import { AuditAlarm, type EntryRange, entries } from './alarm.ts'
 
 const maxFaults = 100

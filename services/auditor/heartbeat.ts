@@ -3,7 +3,7 @@
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { formatInstant, nowUs } from '@teleclaude/core/instant.ts'
-import type { AuditorWord } from '@teleclaude/store/contract.ts'
+import type { AuditorWord } from '@teleclaude/store/audit-contract.ts'
 import type { Logger } from 'pino'
 import { z } from 'zod'
 import { nullIfAbsent } from './audit-file.ts'

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { Secret } from '@teleclaude/config/secret.ts'
-import type { StoredAuditEntry } from '@teleclaude/store/contract.ts'
+import type { StoredAuditEntry } from '@teleclaude/store/audit-contract.ts'
 import { Webhook } from 'standardwebhooks'
 import { deliverAll, type Progress } from './delivery.ts'
 import { OtlpSink } from './otlp-sink.ts'

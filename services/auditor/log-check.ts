@@ -5,7 +5,7 @@ import { auditIndexOf, type ParsedAuditEntry, parseAuditEntry } from '@teleclaud
 import { openCheckpoint, originOf } from '@teleclaude/core/checkpoint.ts'
 import { emptyFrontier, equalHashes, type Frontier, type Hash, leafHash, TreeBuilder } from '@teleclaude/core/merkle.ts'
 import { ed25519, type NoteKey, parseVerifierKey } from '@teleclaude/core/signed-note.ts'
-import type { IndexedAuditEntry, StoredCheckpoint } from '@teleclaude/store/contract.ts'
+import type { IndexedAuditEntry, StoredCheckpoint } from '@teleclaude/store/audit-contract.ts'
 import { AuditAlarm, entries, missing } from './alarm.ts'
 
 export type LogKey = {

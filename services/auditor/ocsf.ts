@@ -2,7 +2,7 @@
 // what to what by way of a service. The exact bytes stand in `raw_data`: they alone can be verified.
 
 import { auditEntryId, type ParsedAuditEntry, parseAuditEntry } from '@teleclaude/core/audit.ts'
-import type { StoredAuditEntry } from '@teleclaude/store/contract.ts'
+import type { StoredAuditEntry } from '@teleclaude/store/audit-contract.ts'
 
 export const ocsfVersion = '1.4.0'
 

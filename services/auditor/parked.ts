@@ -1,7 +1,8 @@
 // Entries that a sink would not take: tried again by command, and once a day. One that it takes now is parked no more.
 
 import { nowUs } from '@teleclaude/core/instant.ts'
-import type { ParkedEntry, Store } from '@teleclaude/store/contract.ts'
+import type { ParkedEntry } from '@teleclaude/store/audit-contract.ts'
+import type { Store } from '@teleclaude/store/contract.ts'
 import type { Sink } from './sink.ts'
 import type { VerifiedLog } from './verified-log.ts'
 

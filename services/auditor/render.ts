@@ -2,7 +2,7 @@
 
 import type { SinkConfig } from '@teleclaude/config/sinks.ts'
 import { type ParsedAuditEntry, parseAuditEntry } from '@teleclaude/core/audit.ts'
-import type { StoredAuditEntry } from '@teleclaude/store/contract.ts'
+import type { StoredAuditEntry } from '@teleclaude/store/audit-contract.ts'
 import { toOcsf } from './ocsf.ts'
 
 /** As JSON on one line. */

@@ -1,7 +1,7 @@
 // What ships somewhere: a sink takes batches of entries, in order, and says what became of them. What it has is remembered by who
 // calls it.
 
-import type { StoredAuditEntry } from '@teleclaude/store/contract.ts'
+import type { StoredAuditEntry } from '@teleclaude/store/audit-contract.ts'
 import { oneLine } from './one-line.ts'
 import type { BatchLimit } from './verified-log.ts'
 

@@ -1,7 +1,7 @@
 // One entry as one message of syslog (RFC 5424). Canonical JSON has no line break and no control character in it.
 
 import { auditEntryId } from '@teleclaude/core/audit.ts'
-import type { StoredAuditEntry } from '@teleclaude/store/contract.ts'
+import type { StoredAuditEntry } from '@teleclaude/store/audit-contract.ts'
 import { identify, type RenderEntry } from './render.ts'
 
 /** Security/authorization messages (private): what reads `authpriv` is what may know who looked at what. */

@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { type AuditEntry, encodeAuditEntry } from '@teleclaude/core/audit.ts'
-import type { StoredAuditEntry } from '@teleclaude/store/contract.ts'
+import type { StoredAuditEntry } from '@teleclaude/store/audit-contract.ts'
 
 export function entry(seq: number, change: Partial<AuditEntry> = {}): StoredAuditEntry {
   const made: AuditEntry = {

@@ -2,7 +2,8 @@
 // again, which may have changed them meanwhile, and are shown to be in the tree that was checked before anybody gets them.
 
 import { consistencyProof, equalHashes, leafHash, TreeBuilder, verifyConsistency } from '@teleclaude/core/merkle.ts'
-import { type AuditStore, type StoredAuditEntry, StoreError } from '@teleclaude/store/contract.ts'
+import type { AuditStore, StoredAuditEntry } from '@teleclaude/store/audit-contract.ts'
+import { StoreError } from '@teleclaude/store/contract.ts'
 import { AuditAlarm, entries, missing } from './alarm.ts'
 
 const maxRecentBytes = 8 * 1024 * 1024

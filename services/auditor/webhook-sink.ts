@@ -3,7 +3,7 @@
 
 import type { Secret } from '@teleclaude/config/secret.ts'
 import { auditEntryId } from '@teleclaude/core/audit.ts'
-import type { StoredAuditEntry } from '@teleclaude/store/contract.ts'
+import type { StoredAuditEntry } from '@teleclaude/store/audit-contract.ts'
 import { Webhook } from 'standardwebhooks'
 import { describeAnswer, describeFailure, HttpsPost, isAboutContent } from './https-post.ts'
 import { identify, type RenderEntry } from './render.ts'

@@ -1,7 +1,7 @@
 // `migrator verify`: everything that this program says of the database, compared with what is there, and really tried.
 
 import { renderTable } from '@teleclaude/core/table.ts'
-import type { Tampering } from '@teleclaude/store/contract.ts'
+import type { Tampering } from '@teleclaude/store/audit-contract.ts'
 import type { PrivilegeDifference } from '@teleclaude/store/engine.ts'
 import type { MigrationState } from '@teleclaude/store/migrations.ts'
 import { openStore, readMigrationState, readPrivilegeState } from '@teleclaude/store/open.ts'

@@ -7,7 +7,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { AccessGrantPage, AuditPage, AuditState, NoticePage, SessionPage } from '@teleclaude/core/api.ts'
+import type { AccessGrantPage, NoticePage } from '@teleclaude/core/access-api.ts'
+import type { SessionPage } from '@teleclaude/core/api.ts'
+import type { AuditPage, AuditState } from '@teleclaude/core/audit-api.ts'
 import { Appliance, type User } from '../support/appliance.ts'
 
 const config = `people:

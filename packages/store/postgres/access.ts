@@ -3,7 +3,7 @@
 import type { AccessGrant, AccessView } from '@teleclaude/core/access.ts'
 import { type CommonQueryMethods, type DatabasePool, type FragmentSqlToken, sql } from 'slonik'
 import { z } from 'zod'
-import type { GrantQuery } from '../contract.ts'
+import type { GrantQuery } from '../access-contract.ts'
 import { grantColumns, grantRow, toGrant, toView, viewColumns, viewRow } from '../rows.ts'
 import { canReach, isId, maxGrantsPerRead, requireFew, requireGrant, requireHost, requireText } from '../values.ts'
 import { timeValue } from './connection.ts'

@@ -1,7 +1,7 @@
 // What is found in the audit log in PostgreSQL: pages of entries, and the texts that they hold commitments to.
 
 import { type CommonQueryMethods, type FragmentSqlToken, sql } from 'slonik'
-import type { AuditQuery, AuditText, StoredAuditEntry } from '../contract.ts'
+import type { AuditQuery, AuditText, StoredAuditEntry } from '../audit-contract.ts'
 import { auditEntryRow, auditTextRow } from '../rows.ts'
 import { canBeFound, maxTextsPerRead, requireFew } from '../values.ts'
 import { timeValue } from './connection.ts'

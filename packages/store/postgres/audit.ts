@@ -7,6 +7,7 @@ import { emptyFrontier, encodeFrontier } from '@teleclaude/core/merkle.ts'
 import pg from 'pg'
 import { type CommonQueryMethods, type DatabasePool, sql } from 'slonik'
 import { z } from 'zod'
+import type { AuditHead, IndexedAuditEntry, Tampering } from '../audit-contract.ts'
 import { type HeadRow, readStoredHead, requireLeaves } from '../audit-head.ts'
 import {
   type Extension,
@@ -18,7 +19,6 @@ import {
   probe,
 } from '../audit-queue.ts'
 import { AuditTree, type StoredSubtree } from '../audit-tree.ts'
-import type { AuditHead, IndexedAuditEntry, Tampering } from '../contract.ts'
 import { auditHeadRow, indexedEntryRow, leafRow, seqRow, toIndexedEntry } from '../rows.ts'
 import { connectClient, type Server, timeValue, translateClientError } from './connection.ts'
 import { channels } from './hints.ts'

@@ -2,7 +2,7 @@
 
 import { type CommonQueryMethods, type DatabasePool, sql } from 'slonik'
 import { z } from 'zod'
-import type { Alarm, AuditorWord, ParkedEntry, SinkProgress } from '../contract.ts'
+import type { Alarm, AuditorWord, ParkedEntry, SinkProgress } from '../audit-contract.ts'
 import {
   alarmColumns,
   alarmRow,

@@ -1,7 +1,7 @@
 // Access grants, and what was delivered under them, in SQLite.
 
 import type { AccessGrant, AccessView } from '@teleclaude/core/access.ts'
-import type { GrantQuery } from '../contract.ts'
+import type { GrantQuery } from '../access-contract.ts'
 import { grantColumns, grantRow, toGrant, toView, viewColumns, viewRow } from '../rows.ts'
 import { canReach, isId, maxGrantsPerRead, requireFew, requireGrant, requireHost, requireText } from '../values.ts'
 import { booleanColumn, type Connection, type Statement } from './connection.ts'

@@ -4,6 +4,7 @@ import type { AuditEvent } from '@teleclaude/core/audit.ts'
 import { nowUs } from '@teleclaude/core/instant.ts'
 import { emptyFrontier, encodeFrontier, leafHash } from '@teleclaude/core/merkle.ts'
 import Database from 'better-sqlite3'
+import type { AuditHead, IndexedAuditEntry, Tampering } from '../audit-contract.ts'
 import { type HeadRow, type Leaf, readStoredHead, requireLeaves } from '../audit-head.ts'
 import {
   type Extension,
@@ -16,7 +17,6 @@ import {
   probe,
 } from '../audit-queue.ts'
 import { AuditTree, type StoredSubtree } from '../audit-tree.ts'
-import type { AuditHead, IndexedAuditEntry, Tampering } from '../contract.ts'
 import { auditEntryRow, auditHeadRow, indexedEntryRow, seqRow, toIndexedEntry } from '../rows.ts'
 import type { Connection } from './connection.ts'
 

@@ -1,6 +1,6 @@
 // What a host's auditor keeps in SQLite.
 
-import type { Alarm, AuditorWord, ParkedEntry, SinkProgress } from '../contract.ts'
+import type { Alarm, AuditorWord, ParkedEntry, SinkProgress } from '../audit-contract.ts'
 import {
   alarmColumns,
   alarmRow,

@@ -2,9 +2,9 @@
 
 import { type Hash, leafHash, type Subtree } from '@teleclaude/core/merkle.ts'
 import { z } from 'zod'
+import type { StoredCheckpoint } from '../audit-contract.ts'
 import { partsOf, rootOfParts, type SubtreeParts } from '../audit-tree.ts'
 import { joinCosignatures, type WhichCheckpoint } from '../checkpoints.ts'
-import type { StoredCheckpoint } from '../contract.ts'
 import { checkpointRow, cosignatureRow } from '../rows.ts'
 import { requireText } from '../values.ts'
 import type { Connection } from './connection.ts'

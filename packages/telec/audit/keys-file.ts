@@ -1,7 +1,7 @@
 // The public keys that somebody has kept: a line each, in the form of C2SP signed-note; lines that begin with # say what they are.
 
 import { readFileSync } from 'node:fs'
-import type { CheckpointView } from '@teleclaude/core/api.ts'
+import type { CheckpointView } from '@teleclaude/core/audit-api.ts'
 import { auditorNameOf, originOf } from '@teleclaude/core/checkpoint.ts'
 import { type NoteKey, parseVerifierKey } from '@teleclaude/core/signed-note.ts'
 import { neutralise } from '@teleclaude/core/terminal-text.ts'

@@ -1,6 +1,6 @@
 // `telec access open`, `ls` and `end`: an admin's way into sessions of others, and who went it.
 
-import type { AccessGrantView } from '@teleclaude/core/api.ts'
+import type { AccessGrantView } from '@teleclaude/core/access-api.ts'
 import { type Column, renderTable } from '@teleclaude/core/table.ts'
 import { printJson } from '../output/json.ts'
 import { age, clock } from '../output/time.ts'

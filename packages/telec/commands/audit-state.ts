@@ -1,6 +1,6 @@
 // `telec audit state`, `alarms` and `acknowledge`: how the log is kept, and what is wrong with it.
 
-import type { AlarmView, AuditState } from '@teleclaude/core/api.ts'
+import type { AlarmView, AuditState } from '@teleclaude/core/audit-api.ts'
 import { paint } from '@teleclaude/core/style.ts'
 import { type Column, renderTable } from '@teleclaude/core/table.ts'
 import { neutralise } from '@teleclaude/core/terminal-text.ts'

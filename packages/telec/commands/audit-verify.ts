@@ -1,7 +1,7 @@
 // `telec audit verify`: the whole log, checked here. The service only sends it; what it says of itself is not believed.
 
 import type { Client } from '@teleclaude/client/client.ts'
-import { type AuditState, type RecordingCheck, recordingCheckSchema } from '@teleclaude/core/api.ts'
+import { type AuditState, type RecordingCheck, recordingCheckSchema } from '@teleclaude/core/audit-api.ts'
 import type { AuditFault } from '@teleclaude/core/audit-fault.ts'
 import { type AuditReport, verifyAuditExport } from '@teleclaude/core/audit-verify.ts'
 import { paint, type Style } from '@teleclaude/core/style.ts'

@@ -1,7 +1,7 @@
 // `telec audit ls` and `mine`: what was done, by whom, to whose sessions.
 
 import type { Client } from '@teleclaude/client/client.ts'
-import type { AuditEntryView, AuditListQuery } from '@teleclaude/core/api.ts'
+import type { AuditEntryView, AuditListQuery } from '@teleclaude/core/audit-api.ts'
 import { type Column, renderTable } from '@teleclaude/core/table.ts'
 import { printJson } from '../output/json.ts'
 import { wantsColourOn } from '../preferences.ts'

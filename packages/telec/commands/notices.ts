@@ -1,7 +1,7 @@
 // `telec notices`: what others did with the caller's sessions. Who has been shown them has seen them.
 
 import type { Client } from '@teleclaude/client/client.ts'
-import type { NoticeView } from '@teleclaude/core/api.ts'
+import type { NoticeView } from '@teleclaude/core/access-api.ts'
 import { type Column, renderTable } from '@teleclaude/core/table.ts'
 import { printJson } from '../output/json.ts'
 import { clock } from '../output/time.ts'

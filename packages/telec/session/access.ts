@@ -2,7 +2,8 @@
 
 import { AnswerError, type Client } from '@teleclaude/client/client.ts'
 import { maxAccessMinutes } from '@teleclaude/core/access.ts'
-import type { AccessGrantView, SessionView } from '@teleclaude/core/api.ts'
+import type { AccessGrantView } from '@teleclaude/core/access-api.ts'
+import type { SessionView } from '@teleclaude/core/api.ts'
 import { neutralise } from '@teleclaude/core/terminal-text.ts'
 import { exitCodes, Failure } from '../failure.ts'
 import { clock } from '../output/time.ts'

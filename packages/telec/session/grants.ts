@@ -1,7 +1,7 @@
 // Access grants in lists: what is shown of one, and how one is found.
 
 import type { Client } from '@teleclaude/client/client.ts'
-import type { AccessGrantListQuery, AccessGrantView } from '@teleclaude/core/api.ts'
+import type { AccessGrantListQuery, AccessGrantView } from '@teleclaude/core/access-api.ts'
 import { neutralise } from '@teleclaude/core/terminal-text.ts'
 import { exitCodes, Failure } from '../failure.ts'
 import { describeBytes } from '../output/bytes.ts'

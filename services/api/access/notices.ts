@@ -9,7 +9,7 @@ import type {
   NoticeView,
   noticeListQuerySchema,
   noticesSeenSchema,
-} from '@teleclaude/core/api.ts'
+} from '@teleclaude/core/access-api.ts'
 import type { Caller } from '@teleclaude/core/caller.ts'
 import { formatInstant, nowUs } from '@teleclaude/core/instant.ts'
 import type { Session } from '@teleclaude/core/session.ts'

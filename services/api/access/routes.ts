@@ -7,13 +7,13 @@ import type {
   AccessGrantView,
   accessGrantListQuerySchema,
   newAccessGrantSchema,
-} from '@teleclaude/core/api.ts'
+} from '@teleclaude/core/access-api.ts'
 import type { Caller } from '@teleclaude/core/caller.ts'
 import { formatInstant, nowUs } from '@teleclaude/core/instant.ts'
 import { visibleOwner } from '@teleclaude/core/policy.ts'
 import { ProblemError } from '@teleclaude/core/problem.ts'
 import type { SessionId } from '@teleclaude/core/session.ts'
-import type { GrantQuery } from '@teleclaude/store/contract.ts'
+import type { GrantQuery } from '@teleclaude/store/access-contract.ts'
 import { z } from 'zod'
 import { actorOf, subjectOf } from '../audit/record.ts'
 import { ownershipOf } from '../http/gate.ts'

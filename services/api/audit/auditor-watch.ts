@@ -3,13 +3,8 @@
 
 import { type AuditAction, type AuditEvent, parseAuditEntry } from '@teleclaude/core/audit.ts'
 import { formatInstant } from '@teleclaude/core/instant.ts'
-import {
-  type Alarm,
-  type AuditorWord,
-  type Store,
-  type StoredCheckpoint,
-  StoreError,
-} from '@teleclaude/store/contract.ts'
+import type { Alarm, AuditorWord, StoredCheckpoint } from '@teleclaude/store/audit-contract.ts'
+import { type Store, StoreError } from '@teleclaude/store/contract.ts'
 import type { Logger } from 'pino'
 import { isCosigned, listLogKeys } from './checkpoints.ts'
 import { record, theApi } from './record.ts'

@@ -3,7 +3,8 @@
 import { parseAuditEntry } from '@teleclaude/core/audit.ts'
 import { auditorNameOf, openCheckpoint, originOf } from '@teleclaude/core/checkpoint.ts'
 import { addSignatures, parseVerifierKey } from '@teleclaude/core/signed-note.ts'
-import { type Store, type StoredCheckpoint, StoreError } from '@teleclaude/store/contract.ts'
+import type { StoredCheckpoint } from '@teleclaude/store/audit-contract.ts'
+import { type Store, StoreError } from '@teleclaude/store/contract.ts'
 import { z } from 'zod'
 
 /** The note with all cosignatures beneath it. */

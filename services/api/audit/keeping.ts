@@ -1,7 +1,7 @@
 // What admins do about the log itself: say that they have looked at an alarm, and change its key.
 
 import { randomUUID } from 'node:crypto'
-import type { acknowledgementSchema, KeyChangeView } from '@teleclaude/core/api.ts'
+import type { acknowledgementSchema, KeyChangeView } from '@teleclaude/core/audit-api.ts'
 import type { Caller } from '@teleclaude/core/caller.ts'
 import { nowUs } from '@teleclaude/core/instant.ts'
 import { ProblemError } from '@teleclaude/core/problem.ts'

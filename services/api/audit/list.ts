@@ -1,15 +1,16 @@
 // `GET /v1/audit`: the log as people read it. Admins see all of it; others what they did, and what was done with their sessions.
 
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
-import type { AuditEntryView, AuditPage, auditListQuerySchema } from '@teleclaude/core/api.ts'
 import { type ParsedAuditEntry, parseAuditEntry } from '@teleclaude/core/audit.ts'
+import type { AuditEntryView, AuditPage, auditListQuerySchema } from '@teleclaude/core/audit-api.ts'
 import type { Caller } from '@teleclaude/core/caller.ts'
 import { commitmentHolds, isCommitment } from '@teleclaude/core/commitment.ts'
 import { parseInstant } from '@teleclaude/core/instant.ts'
 import { visibleOwner } from '@teleclaude/core/policy.ts'
 import { ProblemError } from '@teleclaude/core/problem.ts'
 import type { SessionId } from '@teleclaude/core/session.ts'
-import type { AuditQuery, AuditText, SessionScope, StoredAuditEntry } from '@teleclaude/store/contract.ts'
+import type { AuditQuery, AuditText, StoredAuditEntry } from '@teleclaude/store/audit-contract.ts'
+import type { SessionScope } from '@teleclaude/store/contract.ts'
 import type { z } from 'zod'
 import type { Answer } from '../http/route.ts'
 import type { Service } from '../service.ts'

@@ -1,14 +1,14 @@
 // `GET /v1/audit/checkpoint` and `/v1/audit/proof`: what lets somebody show, without this service, that an entry is in the log. An owner
 // gets it for what was done with their sessions under a grant.
 
-import type { auditProofQuerySchema, CheckpointView } from '@teleclaude/core/api.ts'
 import { parseAuditEntry } from '@teleclaude/core/audit.ts'
+import type { auditProofQuerySchema, CheckpointView } from '@teleclaude/core/audit-api.ts'
 import { makeProofFile, type ProofFile } from '@teleclaude/core/audit-proof.ts'
 import type { Caller } from '@teleclaude/core/caller.ts'
 import { inclusionProof } from '@teleclaude/core/merkle.ts'
 import { decide, visibleOwner } from '@teleclaude/core/policy.ts'
 import { ProblemError } from '@teleclaude/core/problem.ts'
-import type { StoredAuditEntry, StoredCheckpoint } from '@teleclaude/store/contract.ts'
+import type { StoredAuditEntry, StoredCheckpoint } from '@teleclaude/store/audit-contract.ts'
 import type { z } from 'zod'
 import type { Answer } from '../http/route.ts'
 import type { Service } from '../service.ts'

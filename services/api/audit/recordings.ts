@@ -2,8 +2,8 @@
 // has; nothing of what was said leaves.
 
 import { setImmediate } from 'node:timers/promises'
-import type { RecordingCheck } from '@teleclaude/core/api.ts'
 import { type ParsedAuditEntry, parseAuditEntry } from '@teleclaude/core/audit.ts'
+import type { RecordingCheck } from '@teleclaude/core/audit-api.ts'
 import type { Session, SessionId } from '@teleclaude/core/session.ts'
 import type { TranscriptChunk } from '@teleclaude/core/transcript.ts'
 import { type Store, StoreError } from '@teleclaude/store/contract.ts'

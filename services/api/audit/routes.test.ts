@@ -11,7 +11,7 @@ import {
   checkpointViewSchema,
   keyChangeViewSchema,
   recordingCheckSchema,
-} from '@teleclaude/core/api.ts'
+} from '@teleclaude/core/audit-api.ts'
 import { drill } from '@teleclaude/core/audit-drill.ts'
 import { verifyProofFile } from '@teleclaude/core/audit-proof.ts'
 import { verifyAuditExport } from '@teleclaude/core/audit-verify.ts'

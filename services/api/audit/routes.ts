@@ -1,11 +1,7 @@
 // The audit log over HTTP.
 
-import {
-  acknowledgementSchema,
-  auditListQuerySchema,
-  auditProofQuerySchema,
-  noParametersSchema,
-} from '@teleclaude/core/api.ts'
+import { noParametersSchema } from '@teleclaude/core/api.ts'
+import { acknowledgementSchema, auditListQuerySchema, auditProofQuerySchema } from '@teleclaude/core/audit-api.ts'
 import { z } from 'zod'
 import { type Route, serviceRoute } from '../http/route.ts'
 import { exportAudit } from './export.ts'

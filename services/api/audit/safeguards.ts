@@ -1,7 +1,8 @@
 // What keeps even this service from doing harm, tried and not believed.
 
 import type { Safeguards } from '@teleclaude/core/api.ts'
-import type { Store, Tampering } from '@teleclaude/store/contract.ts'
+import type { Tampering } from '@teleclaude/store/audit-contract.ts'
+import type { Store } from '@teleclaude/store/contract.ts'
 import type { Answer } from '../http/route.ts'
 import type { Service } from '../service.ts'
 

@@ -1,9 +1,9 @@
 // `GET /v1/audit/state`: how the log is kept, by this service, its auditor, and the sinks that that one ships to.
 
-import type { AlarmView, AuditState } from '@teleclaude/core/api.ts'
 import { parseAuditEntry } from '@teleclaude/core/audit.ts'
+import type { AlarmView, AuditState } from '@teleclaude/core/audit-api.ts'
 import { formatInstant, nowUs } from '@teleclaude/core/instant.ts'
-import type { Alarm, AuditorWord, SinkProgress } from '@teleclaude/store/contract.ts'
+import type { Alarm, AuditorWord, SinkProgress } from '@teleclaude/store/audit-contract.ts'
 import type { Answer } from '../http/route.ts'
 import type { Service } from '../service.ts'
 import { staleAfterMs } from './auditor-watch.ts'

@@ -10,7 +10,8 @@ import {
   parseVerifierKey,
   verifierKeyOf,
 } from '@teleclaude/core/signed-note.ts'
-import type { AlarmKind, Store } from '@teleclaude/store/contract.ts'
+import type { AlarmKind } from '@teleclaude/store/audit-contract.ts'
+import type { Store } from '@teleclaude/store/contract.ts'
 import { type Exported, writeExport } from './export.ts'
 
 async function readExport(exported: Exported): Promise<string[]> {

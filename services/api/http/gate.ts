@@ -1,7 +1,7 @@
 // The one place where a request is authorised: what it is about is found, the decision taken. Handlers start after it.
 
 import type { AccessGrant } from '@teleclaude/core/access.ts'
-import { sessionIdSchema } from '@teleclaude/core/api.ts'
+import { sessionIdSchema } from '@teleclaude/core/api-values.ts'
 import type { Caller } from '@teleclaude/core/caller.ts'
 import { type Action, type Decision, decide, openActions, type Resource } from '@teleclaude/core/policy.ts'
 import { ProblemError } from '@teleclaude/core/problem.ts'

@@ -3,11 +3,13 @@
 import {
   accessGrantListQuerySchema,
   newAccessGrantSchema,
+  noticeListQuerySchema,
+  noticesSeenSchema,
+} from '@teleclaude/core/access-api.ts'
+import {
   newCommandSchema,
   newSessionSchema,
   noParametersSchema,
-  noticeListQuerySchema,
-  noticesSeenSchema,
   permissionQuerySchema,
   rebindSchema,
   sessionEventsQuerySchema,

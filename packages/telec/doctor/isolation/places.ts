@@ -4,7 +4,7 @@ import { lstatSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { isThere, singleUserLayout, systemLayout } from '@teleclaude/config/layout.ts'
 import { shellQuote } from '@teleclaude/config/shell-quote.ts'
-import { sessionIdSchema } from '@teleclaude/core/api.ts'
+import { sessionIdSchema } from '@teleclaude/core/api-values.ts'
 import type { Attempt } from './attempts.ts'
 
 /** Where to look. */
