@@ -8,7 +8,7 @@ import { wantsColourOn } from '../preferences.ts'
 import { type ServiceOptions, withService } from '../service.ts'
 import { type ReasonOptions, withAccess } from '../session/access.ts'
 import { isOver } from '../session/end.ts'
-import { findSession } from '../session/find.ts'
+import { findSession, shortIdLength } from '../session/find.ts'
 import { readLastLines } from '../session/last-lines.ts'
 
 export type TranscriptOptions = ServiceOptions &
@@ -46,6 +46,11 @@ async function show(
   } as const
   const stream = await client.readTranscript(session.id, isOver(session) ? { ...query, follow: 'false' } : query)
   await unlessCutOff(client, session, pipeline(stream, process.stdout, { end: false }))
+  // What a flood printed may be on its way still, though its program has ended.
+  if (!options.follow && !isOver(session)) {
+    const all = `telec transcript --follow ${session.id.slice(0, shortIdLength)}`
+    process.stderr.write(`This is what is recorded so far; the session goes on. All of it: ${all}\n`)
+  }
   return 0
 }
 
