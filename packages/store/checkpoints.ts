@@ -2,7 +2,7 @@
 
 import type { z } from 'zod'
 import type { StoredCheckpoint } from './audit-contract.ts'
-import type { checkpointRow, cosignatureRow } from './rows.ts'
+import type { checkpointRow, cosignatureRow } from './audit-rows.ts'
 
 export type WhichCheckpoint = 'newest' | 'cosigned' | { readonly atLeast: number }
 

@@ -2,7 +2,7 @@
 
 import { type CommonQueryMethods, type FragmentSqlToken, sql } from 'slonik'
 import type { AuditQuery, AuditText, StoredAuditEntry } from '../audit-contract.ts'
-import { auditEntryRow, auditTextRow } from '../rows.ts'
+import { auditEntryRow, auditTextRow } from '../audit-rows.ts'
 import { canBeFound, maxTextsPerRead, requireFew } from '../values.ts'
 import { timeValue } from './connection.ts'
 

@@ -18,8 +18,9 @@ import {
   prepareEpoch,
   probe,
 } from '../audit-queue.ts'
+import { auditHeadRow, indexedEntryRow, leafRow, toIndexedEntry } from '../audit-rows.ts'
 import { AuditTree, type StoredSubtree } from '../audit-tree.ts'
-import { auditHeadRow, indexedEntryRow, leafRow, seqRow, toIndexedEntry } from '../rows.ts'
+import { seqRow } from '../rows.ts'
 import { connectClient, type Server, timeValue, translateClientError } from './connection.ts'
 import { channels } from './hints.ts'
 import { queryClient } from './migrate.ts'

@@ -14,7 +14,7 @@ import {
   toSink,
   toWord,
   wordRow,
-} from '../rows.ts'
+} from '../audit-rows.ts'
 import { isId, requireHost, requireMessage, requireParked, requireSink, requireText } from '../values.ts'
 import { advanceCursor } from './audit.ts'
 import { timeValue } from './connection.ts'

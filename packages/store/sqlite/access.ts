@@ -2,7 +2,7 @@
 
 import type { AccessGrant, AccessView } from '@teleclaude/core/access.ts'
 import type { GrantQuery } from '../access-contract.ts'
-import { grantColumns, grantRow, toGrant, toView, viewColumns, viewRow } from '../rows.ts'
+import { grantColumns, grantRow, toGrant, toView, viewColumns, viewRow } from '../access-rows.ts'
 import { canReach, isId, maxGrantsPerRead, requireFew, requireGrant, requireHost, requireText } from '../values.ts'
 import { booleanColumn, type Connection, type Statement } from './connection.ts'
 import { insertNotice } from './notices.ts'

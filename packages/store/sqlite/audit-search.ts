@@ -1,7 +1,7 @@
 // What is found in the audit log in SQLite: pages of entries, and the texts that they hold commitments to.
 
 import type { AuditQuery, AuditText, StoredAuditEntry } from '../audit-contract.ts'
-import { auditEntryRow, auditTextRow } from '../rows.ts'
+import { auditEntryRow, auditTextRow } from '../audit-rows.ts'
 import { canBeFound, maxTextsPerRead, requireFew } from '../values.ts'
 import type { Connection, Statement } from './connection.ts'
 

@@ -16,8 +16,9 @@ import {
   preparePending,
   probe,
 } from '../audit-queue.ts'
+import { auditEntryRow, auditHeadRow, indexedEntryRow, toIndexedEntry } from '../audit-rows.ts'
 import { AuditTree, type StoredSubtree } from '../audit-tree.ts'
-import { auditEntryRow, auditHeadRow, indexedEntryRow, seqRow, toIndexedEntry } from '../rows.ts'
+import { seqRow } from '../rows.ts'
 import type { Connection } from './connection.ts'
 
 export function appendAudit(connection: Connection, host: string, pending: readonly PendingEntry[]): number {

@@ -12,7 +12,7 @@ import {
   toSink,
   toWord,
   wordRow,
-} from '../rows.ts'
+} from '../audit-rows.ts'
 import { requireHost, requireMessage, requireParked, requireSink, requireText } from '../values.ts'
 import { advanceCursor } from './audit.ts'
 import type { Connection } from './connection.ts'

@@ -3,9 +3,9 @@
 import { type Hash, leafHash, type Subtree } from '@teleclaude/core/merkle.ts'
 import { z } from 'zod'
 import type { StoredCheckpoint } from '../audit-contract.ts'
+import { checkpointRow, cosignatureRow } from '../audit-rows.ts'
 import { partsOf, rootOfParts, type SubtreeParts } from '../audit-tree.ts'
 import { joinCosignatures, type WhichCheckpoint } from '../checkpoints.ts'
-import { checkpointRow, cosignatureRow } from '../rows.ts'
 import { requireText } from '../values.ts'
 import type { Connection } from './connection.ts'
 

@@ -1,7 +1,8 @@
 // Notices in SQLite.
 
 import type { Notice } from '@teleclaude/core/access.ts'
-import { countRow, noticeColumns, noticeRow, toNotice } from '../rows.ts'
+import { noticeColumns, noticeRow, toNotice } from '../access-rows.ts'
+import { countRow } from '../rows.ts'
 import { canHold, isId, requireNotice } from '../values.ts'
 import type { Connection, Statement } from './connection.ts'
 

@@ -1,4 +1,5 @@
-// Brings runners and viewers of sessions together, and settles what became of a session whose runner is gone.
+// Brings runners and viewers of sessions together, and settles what became of a session whose runner is gone. One file past 400 lines:
+// what connects a runner, what it says and what becomes of its session share the one map of sessions, and their order.
 
 import { setTimeout as delay } from 'node:timers/promises'
 import type { AccessGrant } from '@teleclaude/core/access.ts'
