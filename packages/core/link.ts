@@ -18,6 +18,8 @@ export const toRunnerSchema = z.discriminatedUnion('type', [
    *  has been sent, that is given up for a new one. */
   z.strictObject({ type: z.literal('snapshot') }),
   z.strictObject({ type: z.literal('snapshot-more') }),
+  /** Whether somebody looks on through the service by now: a flood is passed on as it is printed then. Untold, nobody does. */
+  z.strictObject({ type: z.literal('watched'), watched: z.boolean() }),
   z.strictObject({
     type: z.literal('command'),
     number: commandNumber,

@@ -15,8 +15,6 @@ import { type Spool, SpoolError, type SpoolReader } from './spool.ts'
 const windowBytes = 4 * 1024 * 1024
 /** How often it is looked whether more may be sent. */
 const paceMs = 25
-/** Who looks on from elsewhere sees what is printed now for so long after their screen was asked for. */
-const lookingMs = 10_000
 const firstRetryMs = 100
 const maxRetryMs = 1_000
 const maxRefusedRetryMs = 5_000
@@ -176,9 +174,9 @@ export class RunnerLink {
     this.#transmit(this.#socket, seq, Buffer.from(frame))
   }
 
-  /** Somebody looks on: nothing is held back for now. */
-  hurry(): void {
-    this.#pace.hurry(performance.now() + lookingMs)
+  /** Nothing is held back where somebody looks on through the service. */
+  watched(isWatched: boolean): void {
+    this.#pace.isWatched = isWatched
     this.#pump()
   }
 

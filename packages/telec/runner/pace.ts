@@ -4,11 +4,11 @@
 import { maxFrameBytes } from '@teleclaude/core/transcript.ts'
 
 /** More than most programs print. */
-const leastBytesPerSecond = 4 * 1024 * 1024
+const leastBytesPerSecond = 1024 * 1024
 /** Faster the more there is: who looks on from elsewhere is to be about so far behind, at most. */
-const mostBehindS = 10
+const mostBehindS = 30
 /** So much is passed on at once in any case. */
-const burstBytes = 4 * 1024 * 1024
+const burstBytes = 1024 * 1024
 /** A program that has printed nothing for so long has the processor to spare. */
 const quietMs = 50
 /** What waits is to be little against what a runner paces its program at. */
@@ -18,21 +18,17 @@ export class Pace {
   #allowance = burstBytes
   #filledMs = 0
   #printedMs = Number.NEGATIVE_INFINITY
-  #hurryUntilMs = Number.NEGATIVE_INFINITY
+  /** Whether somebody waits for what there is: nothing is held back then. */
+  isWatched = false
 
   /** The program has printed something. */
   printed(nowMs: number): void {
     this.#printedMs = nowMs
   }
 
-  /** Somebody waits for what there is: for so long nothing is held back. */
-  hurry(untilMs: number): void {
-    this.#hurryUntilMs = untilMs
-  }
-
   /** Whether more may be passed on, where so much waits. */
   allows(waitingBytes: number, nowMs: number): boolean {
-    if (nowMs - this.#printedMs >= quietMs || nowMs < this.#hurryUntilMs || waitingBytes > maxWaitingBytes) return true
+    if (this.isWatched || nowMs - this.#printedMs >= quietMs || waitingBytes > maxWaitingBytes) return true
     const bytesPerSecond = Math.max(leastBytesPerSecond, waitingBytes / mostBehindS)
     const filled = this.#allowance + ((nowMs - this.#filledMs) / 1_000) * bytesPerSecond
     this.#allowance = Math.min(burstBytes, filled)
@@ -41,7 +37,7 @@ export class Pace {
   }
 
   passedOn(bytes: number): void {
-    // Below nothing by a chunk at most, where it was allowed; what was passed on in a hurry is not made up for.
+    // Below nothing by a chunk at most, where it was allowed; what was passed on to who looks on is not made up for.
     this.#allowance = Math.max(this.#allowance - bytes, -maxFrameBytes)
   }
 }

@@ -242,11 +242,13 @@ class Runner {
         return
       case 'snapshot':
         this.#gatherer.flush()
-        this.#link.hurry()
         this.#snapshots.begin().catch((error: unknown) => this.#log(`cannot show its screen: ${error}`))
         return
       case 'snapshot-more':
         this.#snapshots.sendPart()
+        return
+      case 'watched':
+        this.#link.watched(message.watched)
     }
   }
 

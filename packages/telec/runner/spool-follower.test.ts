@@ -28,6 +28,7 @@ function follow(directory: string, onFrame: (frame: Buffer) => void = () => unde
       seqs.push(decodeChunk(frame).seq)
       onFrame(frame)
       wake()
+      return 'done'
     },
     behind: () => undefined,
     lost: () => {
@@ -152,7 +153,7 @@ test('where what comes next has been taken by the service already, it is said', 
   spool.acknowledge(100)
   spool.release(100)
   const follower = SpoolFollower.open(spool.directory, {
-    frame: () => undefined,
+    frame: () => 'done',
     behind: () => undefined,
     lost: () => undefined,
   })
@@ -169,13 +170,39 @@ test('a damaged chunk is not shown, nor what follows', async (t) => {
   assert.deepEqual([followed.seqs, followed.isLost()], [[1], true])
 })
 
+test('bytes that are held are written over by nothing', async (t) => {
+  const spool = makeSpool(t)
+  for (let seq = 1; seq <= 30; seq++) spool.append(seq, frameOf(seq, 65_536))
+  const held: Buffer[] = []
+  const follower = SpoolFollower.open(spool.directory, {
+    frame: (frame) => {
+      const { seq } = decodeChunk(frame)
+      if (seq % 3 !== 0) return 'done'
+      held.push(frame)
+      return 'held'
+    },
+    behind: () => undefined,
+    lost: () => undefined,
+  })
+  follower?.start()
+  follower?.readAll()
+  follower?.close()
+  assert.deepEqual(
+    held.map((frame) => decodeChunk(frame)).map(({ seq, bytes }) => [seq, new Set(bytes)]),
+    [3, 6, 9, 12, 15, 18, 21, 24, 27, 30].map((seq) => [seq, new Set([seq])]),
+  )
+})
+
 test('whoever shows it more slowly than it is written is told how far behind that is', async (t) => {
   const spool = makeSpool(t)
   for (let seq = 1; seq <= 100; seq++) spool.append(seq, frameOf(seq, 65_536))
   const waiter = new Int32Array(new SharedArrayBuffer(4))
   const seconds = await new Promise<number>((resolve) => {
     const follower = SpoolFollower.open(spool.directory, {
-      frame: () => Atomics.wait(waiter, 0, 0, 60),
+      frame: () => {
+        Atomics.wait(waiter, 0, 0, 60)
+        return 'done'
+      },
       behind: (seconds) => {
         follower?.close()
         resolve(seconds)

@@ -13,19 +13,21 @@ import {
   watch,
 } from 'node:fs'
 import { join } from 'node:path'
-import { maxFrameBytes } from '@teleclaude/core/transcript.ts'
+import { maxChunkBytes, maxFrameBytes } from '@teleclaude/core/transcript.ts'
 import { isSegmentName, isWholeFrame, recordHeadBytes, segmentBytes, segmentNameOf } from './spool.ts'
 
 /** One chunk as a flood has them, or many small ones. */
 const readBytes = recordHeadBytes + maxFrameBytes
 /** After so long at a stretch, others have their turn: a slow terminal takes its time over each chunk. */
 const stretchMs = 5
+/** What comes in full chunks is looked for so often: no screen shows it sooner. */
+const floodMs = 16
 /** How fast it goes is known after so long. */
 const measureAfterMs = 1_000
 
 export type FollowerEvents = {
-  /** The frame of the next chunk, from the first one on. */
-  frame(frame: Buffer): void
+  /** The frame of the next chunk, from the first one on. Its bytes are valid during the call alone, unless they are `held`. */
+  frame(frame: Buffer): 'done' | 'held'
   /** So long it will take to show what there is by now, as fast as that went of late. */
   behind(seconds: number): void
   /** There is nothing more to be had here; called once. */
@@ -37,6 +39,8 @@ export class SpoolFollower {
   readonly #events: FollowerEvents
   readonly #watcher: FSWatcher
   #fd: number | null = null
+  /** What is read into. */
+  #block: Buffer | null = null
   #offset = 0
   /** Of the chunk that comes next. */
   #seq = 1
@@ -44,6 +48,8 @@ export class SpoolFollower {
   #isHeld = false
   #isClosed = false
   #immediate: NodeJS.Immediate | undefined
+  #timer: NodeJS.Timeout | undefined
+  #isFlood = false
   /** When all that there was had been read, and what was read since. */
   #levelMs = performance.now()
   #sinceLevel = 0
@@ -51,7 +57,7 @@ export class SpoolFollower {
   private constructor(directory: string, events: FollowerEvents) {
     this.#directory = directory
     this.#events = events
-    this.#watcher = watch(directory, () => this.#pump())
+    this.#watcher = watch(directory, () => this.#wake())
     this.#watcher.on('error', () => this.#lose())
   }
 
@@ -95,6 +101,7 @@ export class SpoolFollower {
     if (this.#isClosed) return
     this.#isClosed = true
     clearImmediate(this.#immediate)
+    clearTimeout(this.#timer)
     this.#watcher.close()
     if (this.#fd !== null) closeSync(this.#fd)
     this.#fd = null
@@ -121,7 +128,15 @@ export class SpoolFollower {
     return later.reduce((sum, name) => sum + sizeOf(join(this.#directory, name)), present)
   }
 
+  /** In a flood there is more to be had in a moment: to be woken for each chunk would take as long as to show it. */
+  #wake(): void {
+    if (!this.#isFlood) this.#pump()
+    else this.#timer ??= setTimeout(() => this.#pump(), floodMs)
+  }
+
   #pump(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
     if (!this.#isStarted) {
       this.#prepare()
       return
@@ -132,6 +147,7 @@ export class SpoolFollower {
       const nowMs = performance.now()
       if (bytes === 0) {
         this.#levelMs = nowMs
+        this.#isFlood = this.#sinceLevel >= maxChunkBytes
         this.#sinceLevel = 0
         return
       }
@@ -181,7 +197,8 @@ export class SpoolFollower {
   #readSegment(fd: number, size: number): number {
     const there = size - this.#offset
     if (there <= recordHeadBytes) return 0
-    const block = Buffer.allocUnsafe(Math.min(there, readBytes))
+    this.#block ??= Buffer.allocUnsafeSlow(readBytes)
+    const block = this.#block
     const read = readSync(fd, block, 0, block.length, this.#offset)
     let taken = 0
     while (taken + recordHeadBytes < read && !this.#isClosed && !this.#isHeld) {
@@ -200,7 +217,8 @@ export class SpoolFollower {
       }
       taken = from + length
       this.#seq += 1
-      this.#events.frame(frame)
+      // New memory for each chunk of a flood would take as long as to read it.
+      if (this.#events.frame(frame) === 'held') this.#block = null
     }
     this.#offset += taken
     return taken

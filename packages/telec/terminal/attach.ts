@@ -228,7 +228,7 @@ class Visit {
     else setTimeout(() => socket?.terminate(), recordingMs).unref()
   }
 
-  #showSpooled(frame: Buffer): void {
+  #showSpooled(frame: Buffer): 'done' | 'held' {
     const size = this.display.take(frame)
     if (size !== null) this.#resized()
     const exit = exitOf(frame)
@@ -237,6 +237,7 @@ class Visit {
       this.#spool?.hold()
       process.stdout.once('drain', () => this.#spool?.goOn())
     }
+    return process.stdout.writableLength === 0 ? 'done' : 'held'
   }
 
   /** The screen as it is, instead of all that a slow terminal has not shown yet. */

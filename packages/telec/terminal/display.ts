@@ -62,7 +62,7 @@ export class Display {
     return this.#seenSeq
   }
 
-  /** Takes a frame and returns the size that the session's terminal got with it, if it did. */
+  /** Takes a frame, whose bytes are only held on to while they wait to be written, and returns the size that the session's terminal got with it, if it did. */
   take(frame: Uint8Array): TerminalSize | null {
     if (frame[0] === snapshotFrameCode) {
       this.#takePart(frame)
@@ -141,7 +141,7 @@ export class Display {
   #show(chunk: TranscriptChunk): void {
     this.#write(chunk.bytes)
     if (this.#kept === null) return
-    this.#kept.chunks.push(chunk)
+    this.#kept.chunks.push({ ...chunk, bytes: Buffer.from(chunk.bytes) })
     this.#kept.bytes += chunk.bytes.length
     if (this.#kept.bytes > maxKeptBytes) this.#kept = null
   }

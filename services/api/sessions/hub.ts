@@ -126,10 +126,9 @@ export class Hub {
     })
     // Who comes hears of the wheel with the welcome.
     if (options.drive === 'take' || (options.drive === 'true' && live.driver === null)) live.setDriver(viewer)
-    live.viewers.add(viewer)
+    live.addViewer(viewer)
     socket.on('close', () => {
-      live.viewers.delete(viewer)
-      if (live.driver === viewer) live.setDriver(null)
+      live.removeViewer(viewer)
       this.#forgetIfIdle(live)
     })
     await viewer.start(current)

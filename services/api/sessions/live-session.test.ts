@@ -10,12 +10,13 @@ import { type TestContext, test } from 'node:test'
 import type { Caller } from '@teleclaude/core/caller.ts'
 import type { SessionId } from '@teleclaude/core/session.ts'
 import { encodeChunk, maxChunkBytes } from '@teleclaude/core/transcript.ts'
+import type { Store } from '@teleclaude/store/contract.ts'
 import { pino } from 'pino'
 import { WebSocket, WebSocketServer } from 'ws'
 import { newSession, startEngine } from '../../../packages/store/test-engines.ts'
 import { LiveSession } from './live-session.ts'
 import { Recorder } from './recorder.ts'
-import { Viewer } from './viewer.ts'
+import { Viewer, type ViewerOptions } from './viewer.ts'
 import { viewSession } from './views.ts'
 
 /** Both ends of WebSockets, as many as are asked for. */
@@ -57,6 +58,28 @@ async function makeLive(t: TestContext, id = crypto.randomUUID() as SessionId) {
   return { store, live }
 }
 
+function makeViewer(
+  socket: WebSocket,
+  live: LiveSession,
+  store: Store,
+  asked: Pick<ViewerOptions, 'show' | 'afterSeq'>,
+): Viewer {
+  return new Viewer({
+    socket,
+    live,
+    who: { person: 'alice', uid: 1000 },
+    content: {
+      read: (afterSeq) => store.transcripts.read(live.id, { afterSeq, maxBytes: 128 * 1024 }),
+      sending: () => undefined,
+      over: () => undefined,
+    },
+    opened: () => [],
+    over: null,
+    view: (shown) => viewSession(shown, { person: 'alice', role: 'member', refusal: '' } as Caller),
+    ...asked,
+  })
+}
+
 for (const show of ['record', 'screen'] as const) {
   test(`a viewer of the ${show} that takes nothing is kept little for, whatever the session prints`, async (t) => {
     const connect = await makeEnds(t)
@@ -65,22 +88,8 @@ for (const show of ['record', 'screen'] as const) {
     const runner = await connect()
     live.adoptRunner(runner.ours)
     const { ours } = await connect()
-    const viewer = new Viewer({
-      socket: ours,
-      live,
-      who: { person: 'alice', uid: 1000 },
-      content: {
-        read: (afterSeq) => store.transcripts.read(live.id, { afterSeq, maxBytes: 128 * 1024 }),
-        sending: () => undefined,
-        over: () => undefined,
-      },
-      opened: () => [],
-      show,
-      afterSeq: 0,
-      over: null,
-      view: (shown) => viewSession(shown, { person: 'alice', role: 'member', refusal: '' } as Caller),
-    })
-    live.viewers.add(viewer)
+    const viewer = makeViewer(ours, live, store, { show, afterSeq: 0 })
+    live.addViewer(viewer)
     await viewer.start(session)
     const acknowledged: number[] = []
     runner.client.on('message', (data: Buffer) => {
@@ -119,4 +128,31 @@ test('what is typed at a runner that does not read is lost beyond a MiB, and wha
   client.resume()
   while (first.length < 8) await once(client, 'message')
   for (const [index, bytes] of first.entries()) assert.ok(bytes.every((byte) => byte === index))
+})
+
+test('a runner hears whether somebody looks on through the service, also one that comes later', async (t) => {
+  const connect = await makeEnds(t)
+  const { store, live } = await makeLive(t)
+  const view = async (afterSeq: number) => makeViewer((await connect()).ours, live, store, { show: 'record', afterSeq })
+  const hear = async () => {
+    const { client, ours } = await connect()
+    const heard: boolean[] = []
+    client.on('message', (data: Buffer) => {
+      const message = JSON.parse(data.toString('utf8'))
+      if (message.type === 'watched') heard.push(message.watched)
+    })
+    client.resume()
+    live.adoptRunner(ours)
+    return { client, heard }
+  }
+  const first = await hear()
+  const [elsewhere, one, other] = [await view(Number.MAX_SAFE_INTEGER), await view(0), await view(7)]
+  for (const viewer of [elsewhere, one, other]) live.addViewer(viewer)
+  live.removeViewer(one)
+  const second = await hear()
+  live.removeViewer(other)
+  live.addViewer(one)
+  live.removeViewer(elsewhere)
+  while (second.heard.length < 3) await once(second.client, 'message')
+  assert.deepEqual([first.heard, second.heard], [[true], [true, false, true]])
 })

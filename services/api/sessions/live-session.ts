@@ -47,7 +47,7 @@ type Runner = { readonly socket: WebSocket; readonly inflow: Inflow }
 export class LiveSession implements ChunkSource {
   readonly id: Session['id']
   readonly pending: TranscriptChunk[] = []
-  readonly viewers = new Set<Viewer>()
+  readonly #viewers = new Set<Viewer>()
   readonly snapshots = new SnapshotRelay({
     ask: () => this.tellRunner({ type: 'snapshot' }),
     askForMore: () => this.tellRunner({ type: 'snapshot-more' }),
@@ -63,6 +63,8 @@ export class LiveSession implements ChunkSource {
   readonly #events: LiveSessionEvents
   #runner: Runner | null = null
   #driver: Viewer | null = null
+  /** As the runner was told. */
+  #isWatched = false
   #pendingBytes = 0
   #lastReceived = false
   /** Typed while the runner is away. */
@@ -83,6 +85,21 @@ export class LiveSession implements ChunkSource {
     return this.#runner !== null && this.#runner.socket.readyState === this.#runner.socket.OPEN
   }
 
+  get viewers(): ReadonlySet<Viewer> {
+    return this.#viewers
+  }
+
+  addViewer(viewer: Viewer): void {
+    this.#viewers.add(viewer)
+    this.#tellWatched()
+  }
+
+  removeViewer(viewer: Viewer): void {
+    this.#viewers.delete(viewer)
+    if (this.#driver === viewer) this.setDriver(null)
+    this.#tellWatched()
+  }
+
   get driver(): Viewer | null {
     return this.#driver
   }
@@ -94,7 +111,7 @@ export class LiveSession implements ChunkSource {
     // It would count as the next one's.
     this.#typedAhead = Buffer.alloc(0)
     this.#tellDriver()
-    for (const viewer of this.viewers) viewer.wheelMoved()
+    for (const viewer of this.#viewers) viewer.wheelMoved()
   }
 
   /** The newest connection is the runner: an older one is a leftover of the same runner, or an impostor of the same owner. */
@@ -117,6 +134,8 @@ export class LiveSession implements ChunkSource {
     runner.inflow.start()
     this.tellRunner({ type: 'welcome', ackedSeq: this.lastSeq - this.pending.length })
     this.#tellDriver()
+    this.#isWatched = false
+    this.#tellWatched()
     if (this.#typedAhead.length > 0) this.typeIn(this.#typedAhead)
     this.#typedAhead = Buffer.alloc(0)
     this.snapshots.runnerHere()
@@ -146,6 +165,12 @@ export class LiveSession implements ChunkSource {
 
   #tellDriver(): void {
     this.tellRunner({ type: 'driver', driver: this.#driver?.who ?? null })
+  }
+
+  #tellWatched(): void {
+    const watched = [...this.#viewers].some(({ looksOn }) => looksOn)
+    if (watched !== this.#isWatched) this.tellRunner({ type: 'watched', watched })
+    this.#isWatched = watched
   }
 
   closeRunner(code: number, reason: string): void {
@@ -181,7 +206,7 @@ export class LiveSession implements ChunkSource {
     this.#pendingBytes += chunk.bytes.length
     if (this.#pendingBytes > maxPendingBytes) inflow.hold('not recorded')
     this.#recorder.record(this, chunk)
-    for (const viewer of this.viewers) viewer.offer(chunk, frame)
+    for (const viewer of this.#viewers) viewer.offer(chunk, frame)
   }
 
   committed(seq: number): void {

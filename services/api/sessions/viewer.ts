@@ -83,6 +83,11 @@ export class Viewer implements SnapshotTaker {
     })
   }
 
+  /** Not so who has asked for what comes after all that there can be: they read it elsewhere. */
+  get looksOn(): boolean {
+    return this.#options.afterSeq !== Number.MAX_SAFE_INTEGER
+  }
+
   /** Shows the session until it ends or the connection does. */
   async start(session: Session): Promise<void> {
     this.#inflow.start()
