@@ -23,6 +23,8 @@ type Took = {
   readonly deliveredS: number
   /** To the end of the program alone, which is what who waits for it notices. */
   readonly programS: number
+  /** From the program's start to its end: recording, without what it takes to start. */
+  readonly printingS: number
 }
 
 type Recorder = { readonly name: string; readonly words: readonly string[] }
@@ -36,14 +38,15 @@ export async function benchRecording({ scope, isQuick, say }: Run): Promise<read
   const own = await install(scope, 'sqlite')
   const directory = join(own.home, 'recording')
   mkdirSync(directory)
-  const [input, mark, record] = ['input', 'mark', 'record'].map((name) => join(directory, name)) as [
+  const [input, begin, mark, record] = ['input', 'begin', 'mark', 'record'].map((name) => join(directory, name)) as [
+    string,
     string,
     string,
     string,
   ]
   const lines = makeLines((isQuick ? quickMegabytes : megabytes) * 1_000_000)
   writeFileSync(input, lines)
-  const program = ['sh', '-c', 'cat "$0"; : > "$1"', input, mark]
+  const program = ['sh', '-c', ': > "$1"; cat "$0"; : > "$2"', input, begin, mark]
 
   async function time({ name, words }: Recorder): Promise<Took> {
     rmSync(mark, { force: true })
@@ -62,6 +65,7 @@ export async function benchRecording({ scope, isQuick, say }: Run): Promise<read
       endS: (endMs - startMs) / 1000,
       deliveredS: (ended - startMs) / 1000,
       programS: (statSync(mark).mtimeMs - startMs) / 1000,
+      printingS: (statSync(mark).mtimeMs - statSync(begin).mtimeMs) / 1000,
     }
   }
 
@@ -103,6 +107,7 @@ export async function benchRecording({ scope, isQuick, say }: Run): Promise<read
         [
           ['all on the disk', ({ endS }: Took) => endS],
           ['the program itself', ({ programS }: Took) => programS],
+          ['from its first byte on', ({ printingS }: Took) => printingS],
           ['all with the service', ({ deliveredS }: Took) => deliveredS],
         ] as const
       ).map(([what, value]) => ({
