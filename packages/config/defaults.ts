@@ -20,7 +20,7 @@ export const limits = {
 } as const
 
 /** What is asked of the audit log before somebody else's content is shown. */
-export const auditPolicy = { require: 'committed', onAlarm: 'warn' } as const
+export const auditPolicy = { require: 'committed', onAlarm: 'warn', auditorKey: null } as const
 
 /** Of the auditor's file, before the next is begun. */
 export const auditFileMb = 256

@@ -373,7 +373,9 @@ test('who has the service for themselves has no limits to set', (t) => {
   assert.match(refusal(() => loadSingleUserConfig(sources({}))).message, /limits is for a service of the whole machine/)
 })
 
+const auditorKey = 'teleclaude.auditor/build-box+745b3176+BIi3JfIY6TVpEAZ0kxt1MVeXk+zvNAgn5CDF/UyOuoNS'
 const sinksFile = `audit:
+  auditor_key: ${auditorKey}
   require: cosigned
   on_alarm: refuse
   sinks:
@@ -384,6 +386,17 @@ const sinksFile = `audit:
       webhook: { url: "https://siem.example/in", secret: { secret: siem } }
     - otlp: { url: "http://127.0.0.1:4318/v1/logs", headers: { secret: otlp } }
 `
+
+test("what is no auditor's key is refused, and none is the default", (t) => {
+  const { sources, write } = place(t, { 'config.yml': '' })
+  const env = { DATABASE_URL: url, TELECLAUDE_HOST: 'h' }
+  assert.equal(loadSystemConfig(sources(env)).config.auditPolicy.auditorKey, null)
+  // Another key's id.
+  for (const text of ['secret', auditorKey.replace('745b3176', '745b3177'), `${auditorKey} `]) {
+    write('config.yml', `audit:\n  auditor_key: "${text}"\n`)
+    assert.match(refusal(() => loadSystemConfig(sources(env))).message, /audit.auditor_key.*is no verifier key/)
+  }
+})
 
 test('the auditor has its sinks with their secrets, which nobody else needs', (t) => {
   const { sources, write } = place(t, {
@@ -409,13 +422,13 @@ test('the auditor has its sinks with their secrets, which nobody else needs', (t
   ])
   assert.equal(sinks[2]?.kind === 'webhook' && sinks[2].secret.reveal(), 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw')
   const { config, warnings } = loadSystemConfig(sources(env))
-  assert.deepEqual([config.auditPolicy, warnings], [{ require: 'cosigned', onAlarm: 'refuse' }, []])
+  assert.deepEqual([config.auditPolicy, warnings], [{ require: 'cosigned', onAlarm: 'refuse', auditorKey }, []])
   // Who ships nothing gets by without them.
   write('secrets.yml', '')
   assert.deepEqual(loadSystemConfig(sources(env)).warnings, [])
   assert.match(
     refusal(() => loadDeployment(sources(env), { withSinks: true })).message,
-    /config\.yml:9:\d+: audit\.sinks\[2\]\.webhook\.secret names the secret siem, which is nowhere/,
+    /config\.yml:10:\d+: audit\.sinks\[2\]\.webhook\.secret names the secret siem, which is nowhere/,
   )
   write('config.yml', '')
   assert.partialDeepStrictEqual(loadDeployment(sources(env), { withSinks: true }).config.sinks, [

@@ -47,7 +47,12 @@ export type Lifetimes = {
   readonly transcriptsDays: number | null
 }
 /** What is asked of the audit log before somebody else's content is shown. */
-export type AuditPolicy = { readonly require: 'committed' | 'cosigned'; readonly onAlarm: 'warn' | 'refuse' }
+export type AuditPolicy = {
+  readonly require: 'committed' | 'cosigned'
+  readonly onAlarm: 'warn' | 'refuse'
+  /** The only one with which an auditor's signatures count; null: the one that the database names. */
+  readonly auditorKey: string | null
+}
 export type SystemConfig = Common & {
   readonly auditPolicy: AuditPolicy
   /** Names of those of which nobody can tell whether they have got what was sent to them. */
@@ -198,6 +203,7 @@ function readAuditPolicy(layers: Layers): AuditPolicy {
   return {
     require: layers.pick('audit.require', auditKeys.require.unwrap(), defaultAuditPolicy.require),
     onAlarm: layers.pick('audit.on_alarm', auditKeys.on_alarm.unwrap(), defaultAuditPolicy.onAlarm),
+    auditorKey: layers.pick('audit.auditor_key', auditKeys.auditor_key.unwrap(), defaultAuditPolicy.auditorKey),
   }
 }
 

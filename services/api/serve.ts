@@ -65,7 +65,12 @@ export async function startServing(options: ServeOptions): Promise<Serving> {
   const { store, host, log, mode, socket } = options
   const version = readVersion()
   const signer = await LogSigner.open({ store, host, log, mode, ...options.auditKey })
-  const auditor = new AuditorWatch({ store, host, log })
+  const auditor = new AuditorWatch({
+    store,
+    host,
+    log,
+    trustedKey: () => options.config.current.auditPolicy.auditorKey,
+  })
   const assurance = new Assurance({ policy: () => options.config.current.auditPolicy, watch: auditor, signer })
   const pages = new TranscriptPages(store)
   const access = new AccessGrants({ store, host, identity: options.identity, log })

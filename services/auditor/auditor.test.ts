@@ -46,6 +46,9 @@ describe('the auditor', () => {
     assert.deepEqual([shipped.code, shipped.stdout], [0, 'shipped 2 entries: all there are\n'])
     assert.match(shipped.stderr, /has lost entry 7/)
     assert.equal(site.text(), site.expected())
+    // By this it is known whose signature it was.
+    const word = await site.store.auditor.lastWord(host)
+    assert.deepEqual([word?.state, word?.vkey, word?.verifiedSeq], ['stopped', (await site.status()).key, 8])
   })
 
   test('killed again and again while entries come, it has each of them in the file exactly once', async () => {

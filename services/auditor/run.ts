@@ -1,5 +1,6 @@
 // The auditor at work: checks, cosigns and ships whatever comes, for as long as it runs. LISTEN is a hint, the sweep is the truth.
 
+import { nowUs } from '@teleclaude/core/instant.ts'
 import type { Store } from '@teleclaude/store/contract.ts'
 import { schedule } from 'node-cron'
 import { acceptHeld } from './accept.ts'
@@ -69,8 +70,9 @@ async function accept(store: Store, options: AuditorOptions, { id, reason }: Acc
  *  @returns how many entries the sinks got
  *  @throws AuditAlarm, and why a sink would not take them, after all that could be done */
 export async function shipOnce(options: AuditorOptions): Promise<number> {
+  const startedAtUs = nowUs()
   await using link = new Link(options, null)
-  const { tail, shippings, tidy } = await link.open()
+  const { tail, shippings, tidy, say } = await link.open()
   const failures: unknown[] = []
   try {
     while (await tail.step());
@@ -90,7 +92,11 @@ export async function shipOnce(options: AuditorOptions): Promise<number> {
     }
   }
   await tidy()
-  if (failures.length > 0) throw failures[0]
+  const [failure] = failures
+  const message = failure === undefined ? null : failure instanceof Error ? failure.message : String(failure)
+  // Whose signatures these are, has to be known also where no auditor stays.
+  await say({ state: 'stopped', message, startedAtUs, atUs: nowUs() })
+  if (failures.length > 0) throw failure
   return total
 }
 

@@ -6,6 +6,7 @@ import { type Store, StoreError, type StoreTarget } from '@teleclaude/store/cont
 import { openStore } from '@teleclaude/store/open.ts'
 import { entries } from './alarm.ts'
 import { auditFilePath, readLastEntry } from './audit-file.ts'
+import { readAuditorKey } from './auditor-key.ts'
 import { type AuditorState, type Heartbeat, readHeartbeat } from './heartbeat.ts'
 import { confirms, fileSinkOf } from './sinks.ts'
 import { readState } from './state.ts'
@@ -31,6 +32,8 @@ export type SinkStatus = {
 
 export type Status = {
   readonly host: string
+  /** What it signs with, as others know it (C2SP signed-note); null where it has none yet. */
+  readonly key: string | null
   readonly healthy: boolean
   /** Everything that keeps it from being healthy, for a person. */
   readonly problems: readonly string[]
@@ -68,7 +71,8 @@ type Asked = {
 
 export async function readStatus({ target, host, directory, sinks: configured }: Asked): Promise<Status> {
   const problems: string[] = []
-  const [word, own, last, log] = await Promise.all([
+  const [key, word, own, last, log] = await Promise.all([
+    orProblem(problems, async () => readAuditorKey(directory, host)),
     orProblem(problems, () => readHeartbeat(directory)),
     orProblem(problems, () => readState(directory, host)),
     orProblem(problems, () => readLastEntry(directory, host)),
@@ -98,6 +102,7 @@ export async function readStatus({ target, host, directory, sinks: configured }:
     problems.push(`${auditFilePath(directory)} lacks ${entries(fileEntry + 1, shipped)}, which it had`)
   return {
     host,
+    key: key?.vkey ?? null,
     healthy: problems.length === 0,
     problems,
     state: running?.state ?? 'not running',
@@ -201,6 +206,7 @@ export function renderStatus(status: Status): string {
   const known = (value: number | null) => (value === null ? 'unknown' : String(value))
   const rows = [
     ['host', status.host],
+    ['key', status.key ?? 'unknown'],
     ['state', status.pid === null ? status.state : `${status.state} (pid ${status.pid})`],
     ['newest entry', known(status.head)],
     ['checked up to', known(status.verified)],

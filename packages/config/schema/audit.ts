@@ -1,5 +1,6 @@
 // The keys below `audit`: what is asked of the audit log before content is shown, and where the auditor ships it.
 
+import { parseVerifierKey } from '@teleclaude/core/signed-note.ts'
 import { z } from 'zod'
 import { key, noGroup, says } from './facts.ts'
 import { absolutePath } from './paths.ts'
@@ -189,6 +190,18 @@ export const auditKeys = {
     mend: `write one of ${onAlarms.join(', ')}, or take it away for warn`,
     applies: 'live',
   }),
+  auditor_key: key(
+    z
+      .string(says('is not text'))
+      .refine((text) => parseVerifierKey(text) !== null, 'is no verifier key (NAME+KEYID+KEY)')
+      .optional(),
+    {
+      description:
+        "The public key of this host's auditor, as auditor status shows it: with any other, nobody's signature counts, whatever the database says. Default: the one that the database names.",
+      mend: 'write the line that auditor status shows as its key, or take it away',
+      applies: 'live',
+    },
+  ),
   sinks: key(sinksSchema.nullish(), {
     description: 'Where the auditor ships the audit log. Default: one file in its directory.',
     mend: 'write a list: each entry begins with "- file:", "- syslog:", "- webhook:" or "- otlp:"',

@@ -34,7 +34,7 @@ async function make(t: TestContext, store: Store, policy: AuditPolicy, maxWaitMs
     replaceLost: false,
   } as const
   const signer = await LogSigner.open(options)
-  const watch = new AuditorWatch({ store, host, log })
+  const watch = new AuditorWatch({ store, host, log, trustedKey: () => policy.auditorKey })
   const listening = store.listen(host, (what) => {
     if (what === 'auditor') watch.hint()
   })
@@ -67,13 +67,13 @@ for (const name of engineNames) {
 
     test('where a commit is enough, nobody is waited for', async (t) => {
       const { store } = await engine.createStore()
-      const { assurance } = await make(t, store, { require: 'committed', onAlarm: 'warn' })
+      const { assurance } = await make(t, store, { require: 'committed', onAlarm: 'warn', auditorKey: null })
       await assurance.untilSafe(await record({ store, host }, something))
     })
 
     test('where a cosignature is asked for, it is waited for, and nothing less will do', async (t) => {
       const { store } = await engine.createStore()
-      const { assurance, signer } = await make(t, store, { require: 'cosigned', onAlarm: 'warn' })
+      const { assurance, signer } = await make(t, store, { require: 'cosigned', onAlarm: 'warn', auditorKey: null })
       const auditor = new TestAuditor(store, host)
       await auditor.say()
       await signer.sign()
@@ -93,7 +93,7 @@ for (const name of engineNames) {
 
     test('without the cosignature in time it is refused, whatever stands in its place', async (t) => {
       const { store } = await engine.createStore()
-      const { assurance } = await make(t, store, { require: 'cosigned', onAlarm: 'warn' }, 300)
+      const { assurance } = await make(t, store, { require: 'cosigned', onAlarm: 'warn', auditorKey: null }, 300)
       const seq = await record({ store, host }, something)
       await assert.rejects(assurance.untilSafe(seq), isProblem('not-recorded'))
       const auditor = new TestAuditor(store, host)
@@ -106,7 +106,7 @@ for (const name of engineNames) {
 
     test('a new auditor and its alarms are put on the record, once', async (t) => {
       const { store } = await engine.createStore()
-      const { watch } = await make(t, store, { require: 'committed', onAlarm: 'warn' })
+      const { watch } = await make(t, store, { require: 'committed', onAlarm: 'warn', auditorKey: null })
       const auditor = new TestAuditor(store, host)
       await auditor.say()
       const ids = [await auditor.raise('fork', 3, 5), await auditor.raise('gap', 7, 7)]
@@ -114,7 +114,7 @@ for (const name of engineNames) {
       await auditor.say()
       await watch.look()
       // As after a restart.
-      const again = new AuditorWatch({ store, host, log })
+      const again = new AuditorWatch({ store, host, log, trustedKey: () => null })
       await again.look()
       await again.stop()
       const started = await detailsOf(store, 'auditor.started')
@@ -129,9 +129,10 @@ for (const name of engineNames) {
 
     test('after an alarm nothing is shown until an admin has looked, where the configuration asks for that', async (t) => {
       const { store } = await engine.createStore()
-      const policy: { require: 'committed'; onAlarm: AuditPolicy['onAlarm'] } = {
+      const policy: { require: 'committed'; onAlarm: AuditPolicy['onAlarm']; auditorKey: null } = {
         require: 'committed',
         onAlarm: 'refuse',
+        auditorKey: null,
       }
       const { watch, assurance } = await make(t, store, policy)
       assurance.requireCalm()
@@ -146,13 +147,37 @@ for (const name of engineNames) {
       await watch.look()
       assurance.requireCalm()
     })
+
+    test('where the key of the auditor is configured, no other signs in its place, whatever the database says', async (t) => {
+      const { store } = await engine.createStore()
+      const [own, other] = [new TestAuditor(store, host), new TestAuditor(store, host)]
+      const policy = { require: 'cosigned', onAlarm: 'refuse', auditorKey: own.vkey } as const
+      const { assurance, signer, watch } = await make(t, store, policy, 300)
+      await record({ store, host }, something)
+      await signer.sign()
+      const { size } = signer.signed
+      await other.say()
+      await other.cosign()
+      await watch.look()
+      assert.deepEqual([watch.cosignedSize, watch.fault === null], [0, false])
+      await assert.rejects(assurance.untilSafe(size), isProblem('not-recorded'))
+      assert.throws(() => assurance.requireCalm(), isProblem('audit-alarm'))
+      await own.cosign()
+      await watch.look()
+      await assurance.untilSafe(size)
+      assert.throws(() => assurance.requireCalm(), isProblem('audit-alarm'))
+      await own.say()
+      await watch.look()
+      assurance.requireCalm()
+      assert.equal(watch.fault, null)
+    })
   })
 }
 
 test('what was cosigned under a number does not stand for what came under it after the log was set back', async () => {
   const assurance = new Assurance({
-    policy: () => ({ require: 'cosigned', onAlarm: 'warn' }),
-    watch: { alarms: [], cosignedSize: 22, look: async () => undefined, next: () => Promise.resolve() },
+    policy: () => ({ require: 'cosigned', onAlarm: 'warn', auditorKey: null }),
+    watch: { alarms: [], cosignedSize: 22, fault: null, look: async () => undefined, next: () => Promise.resolve() },
     signer: { sign: async () => undefined, fault: 'its first 22 entries are not those that were signed' },
   })
   await assert.rejects(assurance.untilSafe(22), (error) => {

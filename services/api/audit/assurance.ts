@@ -13,7 +13,7 @@ const lookEveryMs = 250
 
 export type AssuranceOptions = {
   readonly policy: () => AuditPolicy
-  readonly watch: Pick<AuditorWatch, 'alarms' | 'cosignedSize' | 'look' | 'next'>
+  readonly watch: Pick<AuditorWatch, 'alarms' | 'cosignedSize' | 'fault' | 'look' | 'next'>
   readonly signer: Pick<LogSigner, 'sign' | 'fault'>
   /** For the auditor. */
   readonly maxWaitMs?: number
@@ -31,8 +31,8 @@ export class Assurance {
     const { policy, watch, signer } = this.#options
     if (policy().onAlarm === 'warn') return
     const [alarm] = watch.alarms
-    const why = alarm?.message ?? signer.fault
-    if (why === undefined || why === null) return
+    const why = alarm?.message ?? signer.fault ?? watch.fault
+    if (why === null) return
     throw new ProblemError(
       'audit-alarm',
       'cannot show content of others: something is wrong with the audit log, and nobody has looked yet; see telec audit alarms',
@@ -49,7 +49,7 @@ export class Assurance {
     const late = delay(maxWaitMs, true, { ref: false, signal: over.signal }).catch(() => true)
     try {
       const isLate = await Promise.race([this.#untilCosigned(seq, over.signal), late])
-      if (isLate) throw notCosigned(maxWaitMs, watch.alarms.length > 0 || signer.fault !== null)
+      if (isLate) throw notCosigned(maxWaitMs, watch.alarms.length > 0 || signer.fault !== null || watch.fault !== null)
     } finally {
       over.abort()
     }

@@ -20,11 +20,15 @@ export type AuditorWatchOptions = {
   readonly store: Pick<Store, 'audit' | 'auditor'>
   readonly host: string
   readonly log: Logger
+  /** As configured; null: the one that the database names. */
+  readonly trustedKey: () => string | null
 }
 
 export class AuditorWatch {
   readonly #options: AuditorWatchOptions
   #alarms: readonly Alarm[] = []
+  #word: AuditorWord | null = null
+  #saidFault: string | null = null
   #cosignedSize = 0
   readonly #recorded = new Set<string>()
   #next = Promise.withResolvers<void>()
@@ -45,6 +49,17 @@ export class AuditorWatch {
   /** Up to which entry the log is cosigned, as far as is known here. */
   get cosignedSize(): number {
     return this.#cosignedSize
+  }
+
+  /** The only key with which its signatures count, where the configuration says one. */
+  get trustedKey(): string | null {
+    return this.#options.trustedKey()
+  }
+
+  /** Why whoever signs here is not believed. */
+  get fault(): string | null {
+    if (this.trustedKey === null || this.#word === null || this.#word.vkey === this.trustedKey) return null
+    return "the database names another auditor's key than audit.auditor_key: its signatures do not count"
   }
 
   /** Resolves when it is worth asking again. */
@@ -94,17 +109,26 @@ export class AuditorWatch {
     ])
     // Before anything that could fail: who asks whether all is calm has to know at once.
     this.#alarms = alarms
-    if (cosigned !== null && word !== null) await this.#noteCosigned(cosigned, word)
+    this.#word = word
+    this.#sayFault()
+    if (cosigned !== null) await this.#noteCosigned(cosigned)
     this.#wake()
     if (word !== null) await this.#recordStart(word)
     for (const alarm of alarms) await this.#recordAlarm(alarm)
   }
 
-  async #noteCosigned(cosigned: StoredCheckpoint, { vkey }: AuditorWord): Promise<void> {
-    if (cosigned.size <= this.#cosignedSize) return
+  #sayFault(): void {
+    const { fault } = this
+    if (fault !== null && fault !== this.#saidFault) this.#options.log.error({ found: this.#word?.vkey }, fault)
+    this.#saidFault = fault
+  }
+
+  async #noteCosigned(cosigned: StoredCheckpoint): Promise<void> {
+    const auditorKey = this.trustedKey ?? this.#word?.vkey
+    if (auditorKey === undefined || cosigned.size <= this.#cosignedSize) return
     const { store, host } = this.#options
     const logKeys = (await listLogKeys(store, host)).map((key) => key.vkey)
-    if (isCosigned(cosigned, { host, logKeys, auditorKey: vkey })) this.#cosignedSize = cosigned.size
+    if (isCosigned(cosigned, { host, logKeys, auditorKey })) this.#cosignedSize = cosigned.size
   }
 
   async #recordStart({ vkey, startedAtUs }: AuditorWord): Promise<void> {

@@ -10,6 +10,7 @@ import type { IndexedAuditEntry, StoredCheckpoint } from '@teleclaude/store/audi
 import { StoreError } from '@teleclaude/store/contract.ts'
 import type { Answer } from '../http/route.ts'
 import type { Service } from '../service.ts'
+import type { AuditorWatch } from './auditor-watch.ts'
 import { type LogKeyEntry, listLogKeys } from './checkpoints.ts'
 import type { Tree } from './log-signer.ts'
 
@@ -21,7 +22,9 @@ export async function exportAudit({ service }: { readonly service: Service }): P
   return { status: 200, contentType: 'application/jsonl', stream: writeExport(service) }
 }
 
-export type Exported = Pick<Service, 'store' | 'host' | 'signer'>
+export type Exported = Pick<Service, 'store' | 'host' | 'signer'> & {
+  readonly auditor: Pick<AuditorWatch, 'trustedKey'>
+}
 
 export async function* writeExport(service: Exported): AsyncGenerator<string> {
   const { store, host } = service
@@ -35,7 +38,10 @@ export async function* writeExport(service: Exported): AsyncGenerator<string> {
     type: 'log',
     v: 1,
     host,
-    keys: { log: keys.map(({ epoch, vkey, fromSeq }) => ({ epoch, vkey, fromSeq })), auditor: word?.vkey ?? null },
+    keys: {
+      log: keys.map(({ epoch, vkey, fromSeq }) => ({ epoch, vkey, fromSeq })),
+      auditor: service.auditor.trustedKey ?? word?.vkey ?? null,
+    },
   })
   const checkpoints = readCheckpoints(service, Math.max(size, newest?.size ?? 0))
   let checkpoint = await checkpoints.next()

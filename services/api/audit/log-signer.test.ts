@@ -234,9 +234,9 @@ for (const name of engineNames) {
       assert.match(again.fault ?? '', /its first 5 entries are not those that were signed/)
       await assert.rejects(again.rotate(theApi), /cannot change the audit log's key: its first 5/)
       assert.equal((await store.audit.findCheckpoint(host, 'newest'))?.size, 5)
-      const watch = new AuditorWatch({ store, host, log: pino({ level: 'silent' }) })
+      const watch = new AuditorWatch({ store, host, log: pino({ level: 'silent' }), trustedKey: () => null })
       t.after(() => watch.stop())
-      const policy = () => ({ require: 'committed', onAlarm: 'refuse' }) as const
+      const policy = () => ({ require: 'committed', onAlarm: 'refuse', auditorKey: null }) as const
       const assurance = new Assurance({ policy, watch, signer: again })
       assert.throws(() => assurance.requireCalm(), { name: 'ProblemError', code: 'audit-alarm' })
       const report = await verifyLog({ store, host, signer: again }, [signer.vkey])

@@ -17,7 +17,7 @@ import { cosignedNote, listLogKeys } from './checkpoints.ts'
 type Asked = { readonly service: Service; readonly caller: Caller }
 
 export async function readCheckpoint({ service }: Asked): Promise<Answer> {
-  const { store, host } = service
+  const { store, host, auditor } = service
   const [newest, cosigned, keys, word, size] = await Promise.all([
     store.audit.findCheckpoint(host, 'newest'),
     store.audit.findCheckpoint(host, 'cosigned'),
@@ -31,7 +31,7 @@ export async function readCheckpoint({ service }: Asked): Promise<Answer> {
     cosigned: cosigned === null ? null : cosignedNote(cosigned),
     keys: {
       log: keys.map(({ epoch, vkey, fromSeq }) => ({ epoch, vkey, fromSeq })),
-      auditor: word?.vkey ?? null,
+      auditor: auditor.trustedKey ?? word?.vkey ?? null,
     },
     size,
   }

@@ -22,7 +22,7 @@ export async function readAuditState({ service }: { readonly service: Service })
     size: progress.size,
     signed: signer.signed.size,
     cosigned: auditor.cosignedSize,
-    fault: signer.fault,
+    fault: signer.fault ?? auditor.fault,
     exposureSeconds: progress.exposureSeconds,
     require: config.current.auditPolicy.require,
     auditor: word === null ? null : viewWord(word),

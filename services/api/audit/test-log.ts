@@ -14,14 +14,16 @@ import type { AlarmKind } from '@teleclaude/store/audit-contract.ts'
 import type { Store } from '@teleclaude/store/contract.ts'
 import { type Exported, writeExport } from './export.ts'
 
-async function readExport(exported: Exported): Promise<string[]> {
+type Log = Omit<Exported, 'auditor'>
+
+async function readExport(log: Log): Promise<string[]> {
   let text = ''
-  for await (const part of writeExport(exported)) text += part
+  for await (const part of writeExport({ ...log, auditor: { trustedKey: null } })) text += part
   return text.trimEnd().split('\n')
 }
 
-export async function verifyLog(exported: Exported, keys: readonly string[] = []): Promise<AuditReport> {
-  return verifyAuditExport(await readExport(exported), { keys: keys.map(toKey), since: null })
+export async function verifyLog(log: Log, keys: readonly string[] = []): Promise<AuditReport> {
+  return verifyAuditExport(await readExport(log), { keys: keys.map(toKey), since: null })
 }
 
 function toKey(vkey: string): NoteKey {
