@@ -43,7 +43,7 @@ const facts = fc.dictionary(
 
 test('the order in which facts were put in changes no byte, and JSON gives back what was recorded', () => {
   fc.assert(
-    fc.property(facts, fc.maxSafeNat(), fc.maxSafeNat(), (detail, seq, atUs) => {
+    fc.property(facts, fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }), fc.maxSafeNat(), (detail, seq, atUs) => {
       const one = { ...entry, seq, atUs, detail }
       const reversed = Object.fromEntries(Object.entries(detail).reverse())
       const other = Object.fromEntries(Object.entries({ ...one, detail: reversed }).reverse()) as AuditEntry
