@@ -69,6 +69,7 @@ if (process.getuid?.() === 0) {
       for (const [words, next] of [
         [['transcript', id], `telec transcript ${id} --reason TEXT, or telec access open ${id} --reason TEXT`],
         [['tail', id], `telec tail ${id} --reason TEXT`],
+        [['search', 'up', id], `telec search up ${id} --reason TEXT`],
         [['send', id, 'x'], `telec send ${id} --reason TEXT, or telec access open ${id} --drive --reason TEXT`],
         [['interrupt', id], `telec interrupt ${id} --reason TEXT`],
       ] as const) {

@@ -26,6 +26,7 @@ import type {
   Readiness,
   RebindRequest,
   ReloadAnswer,
+  SearchQuery,
   SessionEventsQuery,
   SessionListQuery,
   SessionPage,
@@ -138,6 +139,11 @@ export class Client {
   /** The transcript as it comes; a stream that ends early throws while it is read. */
   readTranscript(id: string, query: TranscriptQuery): Promise<IncomingMessage> {
     return this.#request('GET', `/v1/sessions/${id}/transcript`, { query })
+  }
+
+  /** Lines as `transcriptMatchSchema` has them, as they are found; a stream that ends early throws while it is read. */
+  searchTranscript(id: string, query: SearchQuery): Promise<IncomingMessage> {
+    return this.#request('GET', `/v1/sessions/${id}/search`, { query })
   }
 
   openAccess(grant: NewAccessGrantRequest): Promise<AccessGrantView> {

@@ -167,6 +167,28 @@ export const transcriptQuerySchema = z.strictObject({
 })
 export type TranscriptQuery = z.input<typeof transcriptQuerySchema>
 
+export const searchQuerySchema = z.strictObject({
+  /** As it stands in the transcript's text; no pattern. */
+  text: z
+    .string()
+    .min(1)
+    .max(1000)
+    .regex(/^[^\p{Cc}]+$/u, 'has a control character, which no transcript has as text'),
+  ignoreCase: z.enum(['true', 'false']).default('false'),
+  /** No more lines than this. */
+  limit: z.coerce.number<string | number>().int().min(1).max(10_000).default(1_000),
+})
+export type SearchQuery = z.input<typeof searchQuerySchema>
+
+/** A line of a transcript's text in which a text stands; of a long one, up to 1,000 UTF-16 code units around it. The answer is such
+ *  objects, one a line. */
+export const transcriptMatchSchema = z.strictObject({
+  /** From 1 on. */
+  line: z.int().min(1),
+  text: z.string(),
+})
+export type TranscriptMatch = z.infer<typeof transcriptMatchSchema>
+
 export const sessionEventsQuerySchema = z.strictObject({
   /** The id of the last event that was seen: those after it follow. */
   lastEventId: z.string().max(64).optional(),

@@ -5,6 +5,9 @@ import { type Command, InvalidArgumentError, Option } from 'commander'
 /** More does not fit into a timer of Node: 24 days. */
 const maxSeconds = 2_147_483
 const usualLines = 10
+const usualMatches = 10
+/** One more is asked for, to know whether there are others. */
+const maxMatches = 9_999
 
 type Program = {
   readonly finish: (exitCode: number) => void
@@ -19,7 +22,7 @@ export function defineSessionCommands(program: Command, finish: (exitCode: numbe
   const define = (parent: Command, definitions: Readonly<Record<string, Definition>>): void => {
     for (const [name, definition] of Object.entries(definitions)) definition(parent.command(name), context)
   }
-  define(program, { run, attach, ls, show, send, interrupt, stop, wait, tail, transcript, events })
+  define(program, { run, attach, ls, show, send, interrupt, stop, wait, tail, transcript, search, events })
   const sessions = program
     .command('sessions')
     .description('the same under the names that users of the original TeleClaude know')
@@ -168,6 +171,24 @@ const transcript: Definition = (command, { finish, socket }) => {
   })
 }
 
+const search: Definition = (command, { finish, socket }) => {
+  command
+    .description('in which sessions a text stood on the screen, and in which lines; exit 1 where in none')
+    .argument('<text>', 'what to look for, as it stood there')
+    .argument('[id...]', 'in these sessions alone (default: all of yours)')
+    .option('-i, --ignore-case', 'small letters and capitals are the same')
+    .addOption(
+      new Option('-n, --limit <number>', 'of each session, at most so many lines')
+        .argParser(parseLimit)
+        .default(usualMatches),
+    )
+    .addOption(json())
+  reasons(command).action(async (text: string, ids: string[], options) => {
+    const { search } = await import('./commands/search.ts')
+    finish(await search(text, ids, { ...options, ...socket() }))
+  })
+}
+
 const events: Definition = (command, { finish, socket }) => {
   command
     .description('what happens to sessions, as it does, a line each')
@@ -182,6 +203,12 @@ export function parseCount(text: string): number {
   const count = Number(text)
   if (Number.isSafeInteger(count) && count > 0) return count
   throw new InvalidArgumentError('It has to be a whole number above 0.')
+}
+
+function parseLimit(text: string): number {
+  const limit = parseCount(text)
+  if (limit <= maxMatches) return limit
+  throw new InvalidArgumentError(`It has to be at most ${maxMatches}.`)
 }
 
 function parseSeconds(text: string): number {

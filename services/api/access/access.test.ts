@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { request } from 'node:http'
+import { text } from 'node:stream/consumers'
 import { after, before, describe, type TestContext, test } from 'node:test'
 import { maxReasonLength } from '@teleclaude/core/access.ts'
 import { nowUs } from '@teleclaude/core/instant.ts'
@@ -124,6 +125,29 @@ for (const name of engineNames) {
       assert.equal(listed?.views.length, 3)
       for (const view of listed?.views ?? [])
         assert.partialDeepStrictEqual(view, { kind: 'transcript', bytes: 8, firstSeq: 1, lastSeq: 2 })
+    })
+
+    test('to search is to read: under a grant alone, and what was read until then is on the record', async (t) => {
+      const { client, store, session, asking } = await make(t, ['needle 1\r\n', 'hay\r\n', 'needle 2\r\n'])
+      const search = async (limit?: number) => {
+        const query = { text: 'needle', ...(limit === undefined ? {} : { limit }) }
+        return text(await client.searchTranscript(session.id, query))
+      }
+      await assert.rejects(search(), isProblem('not-permitted', /telec access open/))
+      asking.person = 'bob'
+      asking.role = 'member'
+      await assert.rejects(search(), isProblem('not-found'))
+      Object.assign(asking, { person: 'ada', role: 'admin' })
+      assert.deepEqual(await entries(store, /^content/), [])
+      const grant = await client.openAccess({ session: session.id, reason: 'to see' })
+      assert.equal(await search(), '{"line":1,"text":"needle 1"}\n{"line":3,"text":"needle 2"}\n')
+      assert.equal(await search(1), '{"line":1,"text":"needle 1"}\n')
+      const [all, ...others] = await delivered(store, 2)
+      assert.equal(others.length, 1)
+      assert.partialDeepStrictEqual(all?.detail, { grant: grant.id, kind: 'transcript', firstSeq: 1, lastSeq: 3 })
+      asking.person = 'alice'
+      assert.equal((await search()).length, 58)
+      assert.equal((await entries(store, /^content\.opened$/)).length, 2)
     })
 
     test('of somebody who stops reading, what is put down is what went out', async (t) => {

@@ -12,6 +12,7 @@ import {
   noParametersSchema,
   permissionQuerySchema,
   rebindSchema,
+  searchQuerySchema,
   sessionEventsQuerySchema,
   sessionListQuerySchema,
   sessionPatchSchema,
@@ -34,7 +35,7 @@ import { readWhoami } from '../identity/whoami.ts'
 import { enqueueCommand, listCommands } from '../sessions/commands.ts'
 import { changeSession, createSession, listSessions, readSession } from '../sessions/sessions.ts'
 import { attachViewer, connectRunner } from '../sessions/streams.ts'
-import { readTranscript } from '../sessions/transcripts.ts'
+import { readTranscript, searchTranscript } from '../sessions/transcripts.ts'
 import {
   namedSessionRoute,
   personRoute,
@@ -149,6 +150,14 @@ export const routes: readonly Route[] = [
     query: transcriptQuerySchema,
     body: z.undefined(),
     handle: readTranscript,
+  }),
+  sessionRoute({
+    method: 'get',
+    path: '/v1/sessions/:id/search',
+    action: 'transcript.read',
+    query: searchQuerySchema,
+    body: z.undefined(),
+    handle: searchTranscript,
   }),
   namedSessionRoute({
     method: 'post',

@@ -46,6 +46,7 @@ const bodyless: Readonly<Record<string, readonly Input[]>> = {
 const queries: Readonly<Record<string, string>> = {
   '/v1/people/:person/permission': '?action=session.list',
   '/v1/sessions/:id/transcript': '?format=raw',
+  '/v1/sessions/:id/search': '?text=x',
   '/v1/audit/proof': `?grant=${unknownId}`,
 }
 const streamQueries: Readonly<Record<string, readonly Readonly<Record<string, string>>[]>> = {

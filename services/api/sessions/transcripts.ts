@@ -1,15 +1,16 @@
-// A recorded transcript, read back: as the raw bytes, as text, or as an asciicast.
+// A recorded transcript, read back: as the raw bytes, as text, or as an asciicast; or the lines of it in which something stands.
 
-import type { transcriptQuerySchema } from '@teleclaude/core/api.ts'
+import type { searchQuerySchema, TranscriptMatch, transcriptQuerySchema } from '@teleclaude/core/api.ts'
 import { formatInstant } from '@teleclaude/core/instant.ts'
 import { ProblemError } from '@teleclaude/core/problem.ts'
-import type { SessionId } from '@teleclaude/core/session.ts'
+import type { Session, SessionId } from '@teleclaude/core/session.ts'
 import type { TranscriptChunk } from '@teleclaude/core/transcript.ts'
 import type { z } from 'zod'
 import { type Content, openContent } from '../access/content-gate.ts'
 import type { Answer, AskedOfSession } from '../http/route.ts'
 import type { Service } from '../service.ts'
 import { writeCast } from '../transcript/cast.ts'
+import { findLines } from '../transcript/matching-lines.ts'
 import { renderText } from '../transcript/text.ts'
 
 export async function readTranscript({
@@ -17,10 +18,7 @@ export async function readTranscript({
   ...asked
 }: AskedOfSession & { readonly query: z.output<typeof transcriptQuerySchema> }): Promise<Answer> {
   const { service, caller, session } = asked
-  if (session.transcriptRemovedAtUs !== null) {
-    const at = formatInstant(session.transcriptRemovedAtUs)
-    throw new ProblemError('removed', `cannot read the transcript: it was old, and removed on ${at}`)
-  }
+  requireTranscript(session)
   if (query.follow === 'true' && query.format === 'text') {
     throw new ProblemError(
       'invalid',
@@ -53,6 +51,38 @@ export async function readTranscript({
         over,
       }
   }
+}
+
+/** Who searches, reads: that they do is on the record as any other reading of the transcript. */
+export async function searchTranscript({
+  query: { text, ignoreCase, limit },
+  ...asked
+}: AskedOfSession & { readonly query: z.output<typeof searchQuerySchema> }): Promise<Answer> {
+  const { caller, session } = asked
+  requireTranscript(session)
+  const content = await openContent(asked, 'transcript')
+  const chunks = readChunks(content, async () => false)
+  const pieces = renderText(session.terminal, chunks, { colour: false, uid: caller.credentials.uid })
+  const matches = findLines(pieces, { text, ignoreCase: ignoreCase === 'true' })
+  return { status: 200, contentType: 'application/jsonl', stream: asLines(matches, limit), over: content.over }
+}
+
+async function* asLines(matches: AsyncIterable<TranscriptMatch>, limit: number): AsyncGenerator<string> {
+  let count = 0
+  for await (const match of matches) {
+    yield `${JSON.stringify(match)}\n`
+    count += 1
+    if (count === limit) return
+  }
+}
+
+/** @throws ProblemError 'removed' */
+function requireTranscript({ transcriptRemovedAtUs: removedAtUs }: Session): void {
+  if (removedAtUs === null) return
+  throw new ProblemError(
+    'removed',
+    `cannot read the transcript: it was old, and removed on ${formatInstant(removedAtUs)}`,
+  )
 }
 
 /** Resolves to whether there may be more, once that is known. */
