@@ -2,6 +2,7 @@
 // record, cosigned, proved on another machine, and tampered with.
 
 import assert from 'node:assert/strict'
+import { generateKeyPairSync } from 'node:crypto'
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -10,6 +11,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { AccessGrantPage, NoticePage } from '@teleclaude/core/access-api.ts'
 import type { SessionPage } from '@teleclaude/core/api.ts'
 import type { AuditPage, AuditState } from '@teleclaude/core/audit-api.ts'
+import { cosignatureV1, formatVerifierKey, verifierKeyOf } from '@teleclaude/core/signed-note.ts'
 import { Appliance, type User } from '../support/appliance.ts'
 
 const config = `people:
@@ -37,6 +39,8 @@ async function says(user: User, words: readonly string[], code = 0): Promise<str
   assert.equal(ran.code, code, `telec ${words.join(' ')}: ${said}${ran.stderr}`)
   return said + ran.stderr
 }
+
+const newKey = () => generateKeyPairSync('ed25519').privateKey
 
 async function sql(statement: string): Promise<string> {
   const psql = [
@@ -87,6 +91,25 @@ describe("somebody else's session", () => {
     assert.ok(mine.entries.every(({ seq }) => seq === null))
     assert.deepEqual((await own.json<NoticePage>('bob', ['notices'])).notices, [])
     assert.ok(!JSON.stringify(await own.json<AuditPage>('bob', ['audit', 'ls'])).includes(session))
+  })
+
+  test('is shown on the word of the configured auditor alone', async () => {
+    const { stdout } = await own.exec('auditor', null, 'node', 'services/auditor/main.ts', 'status', '--json')
+    const { key } = JSON.parse(stdout.toString('utf8'))
+    assert.ok((await says('carol', ['audit', 'keys'])).includes(`\n${key}\n`))
+    const other = formatVerifierKey(verifierKeyOf({ name: key.split('+')[0], key: newKey() }, cosignatureV1))
+    const trust = async (auditorKey: string) => {
+      writeFileSync(own.configFile, `${config}  auditor_key: ${auditorKey}\n`)
+      await says('carol', ['config', 'reload'])
+    }
+    await trust(other)
+    assert.match(await says('carol', ['transcript', session, '--reason', 'who signs?'], 69), /wrong with the audit log/)
+    const state = await own.telec('carol', ['audit', 'state'])
+    assert.notEqual(state.code, 0)
+    assert.match(state.stdout.toString('utf8'), /another auditor's key than audit\.auditor_key/)
+    await trust(key)
+    assert.ok((await says('carol', ['transcript', session, '--reason', 'the right one signs'])).includes(marked))
+    assert.ok((await says('carol', ['audit', 'state'])).includes('cosigned'))
   })
 })
 
