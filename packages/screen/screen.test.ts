@@ -258,10 +258,7 @@ describe('a snapshot', () => {
         assert.equal(strip(third.snapshot()), strip(other.snapshot()))
         for (const screen of screens) screen.dispose()
       }),
-      {
-        numRuns: 150,
-        examples: [[`${'0123456789'.repeat(6)}\x1b[S`, '', '']],
-      },
+      { numRuns: 150, examples: [[`${'0123456789'.repeat(6)}\x1b[S`, '', '']] },
     )
   })
 
