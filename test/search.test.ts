@@ -78,6 +78,7 @@ for (const engine of engines) {
         assert.match(ran.stderr, /a text of one line/)
       }
       assert.equal((await search('x', 'ffffffff')).code, 65)
+      assert.match((await search('x', '--reason', 'y')).stderr, /your own sessions need none\nName the session/)
       assert.equal((await search('-n', '0', 'x')).code, 64)
       assert.equal((await search('-n', '10000', 'x')).code, 64)
     })

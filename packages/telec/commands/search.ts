@@ -44,6 +44,10 @@ export async function search(text: string, ids: readonly string[], options: Sear
       'cannot search for that: it has to be a text of one line, as it stood on the screen',
     )
   }
+  if (ids.length === 0 && options.reason !== undefined) {
+    const next = `Name the session to open: telec search ${neutralise(shellQuote(text))} ID --reason TEXT`
+    throw new Failure(exitCodes.usage, `cannot search with a reason: your own sessions need none\n${next}`)
+  }
   const colour = !options.json && (await wantsColourOn(process.stdout, options))
   return withService(options, async (client) => {
     const sessions =
