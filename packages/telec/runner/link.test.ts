@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import { Client } from '@teleclaude/client/client.ts'
 import { closeCodes } from '@teleclaude/core/protocol.ts'
 import { encodeChunk } from '@teleclaude/core/transcript.ts'
@@ -11,18 +12,20 @@ import { Spool } from './spool.ts'
 import { type Accepted, startScriptedService } from './test-service.ts'
 
 async function make(t: TestContext, { refusedGraceMs }: { readonly refusedGraceMs: number }) {
+  const maxSpoolBytes = 16 * 1024 * 1024
   const { directory, socketPath, asked } = await startScriptedService(t)
-  const spool = Spool.create(join(directory, 'spool'), 1024 * 1024)
+  const spool = Spool.create(join(directory, 'spool'), maxSpoolBytes)
   t.after(() => spool.close())
   const heard: string[] = []
+  const connected: null[] = []
   const refused = Promise.withResolvers<void>()
   const link = new RunnerLink(new Client(socketPath), crypto.randomUUID(), spool, {
     refusedGraceMs,
-    connected: () => undefined,
+    connected: () => connected.push(null),
     ready: (ackedSeq) => heard.push(ackedSeq === 0 ? 'ready' : `ready after ${ackedSeq}`),
     progressed: () => undefined,
     input: () => undefined,
-    message: () => undefined,
+    message: ({ type }) => heard.push(type),
     refusedForGood: (reason) => {
       heard.push(`refused: ${reason}`)
       refused.resolve()
@@ -32,6 +35,7 @@ async function make(t: TestContext, { refusedGraceMs }: { readonly refusedGraceM
   return {
     link,
     heard,
+    connected,
     refusedForGood: refused.promise,
     asked,
     record(text: string) {
@@ -142,4 +146,38 @@ test('a service that nobody cares to wait for any longer is away', async (t) => 
   ;(await own.asked()).refuse('unavailable')
   own.link.giveUp()
   assert.deepEqual(await end, { kind: 'away', reason: 'the service does not answer, or takes nothing' })
+})
+
+test('a flood is held back unless somebody looks on, which each connection says anew', async (t) => {
+  // No time passes: the program never pauses, and once what may be passed on at once is used up, nothing more may.
+  t.mock.method(performance, 'now', () => 0)
+  const own = await make(t, { refusedGraceMs: 60_000 })
+  const end = own.link.run()
+  const chunks = 40
+  const text = 'x'.repeat(64 * 1024)
+  const follow = (accepted: Accepted) => {
+    const seqs: number[] = []
+    const all = (async () => {
+      while (seqs.length < chunks) seqs.push((await accepted.chunk()).seq)
+    })()
+    return { seqs, all }
+  }
+  const first = (await own.asked()).accept(0)
+  first.say({ type: 'watched', watched: true })
+  first.say({ type: 'snapshot' })
+  while (!own.heard.includes('snapshot')) await delay(1)
+  const watched = follow(first)
+  for (let count = 0; count < chunks; count++) own.record(text)
+  await watched.all
+  first.socket.terminate()
+  const second = (await own.asked()).accept(chunks)
+  while (own.connected.length < 2) await delay(1)
+  const unwatched = follow(second)
+  for (let count = 0; count < chunks; count++) own.record(text)
+  await delay(50)
+  assert.deepEqual(unwatched.seqs, [])
+  second.say({ type: 'watched', watched: true })
+  await unwatched.all
+  second.socket.close(closeCodes.ended)
+  assert.deepEqual(await end, { kind: 'complete' })
 })

@@ -21,6 +21,9 @@ const maxRefusedRetryMs = 5_000
 /** How long a service that is busy has to let a session begin. */
 const firstPatienceMs = 10_000
 
+/** What is not about the connection itself. */
+export type RunnerMessage = Exclude<ToRunner, { type: 'welcome' | 'ack' | 'watched' }>
+
 /** What became of a session's connection. */
 export type LinkEnd =
   /** The service has everything. */
@@ -40,7 +43,7 @@ export type LinkEvents = {
   /** Connected, disconnected, or something was acknowledged. */
   progressed(): void
   input(bytes: Buffer): void
-  message(message: Exclude<ToRunner, { type: 'welcome' | 'ack' }>): void
+  message(message: RunnerMessage): void
   /** Not let in any more for as long as that can be borne. It is tried on until `giveUp`. */
   refusedForGood(reason: string): void
 }
@@ -174,12 +177,6 @@ export class RunnerLink {
     this.#transmit(this.#socket, seq, Buffer.from(frame))
   }
 
-  /** Nothing is held back where somebody looks on through the service. */
-  watched(isWatched: boolean): void {
-    this.#pace.isWatched = isWatched
-    this.#pump()
-  }
-
   #maySend(): boolean {
     if (this.#inFlightBytes > windowBytes) return false
     if (this.#pace.allows(this.#newestBytes - this.#sentBytes, performance.now())) return true
@@ -244,6 +241,7 @@ export class RunnerLink {
       case 'welcome':
         this.#socket = socket
         this.#refusal = null
+        this.#pace.isWatched = false
         for (const { seq, bytes } of this.#inFlight) if (seq > message.ackedSeq) this.#sentBytes -= bytes
         this.#inFlight.length = 0
         this.#inFlightBytes = 0
@@ -265,6 +263,10 @@ export class RunnerLink {
         this.#spool.acknowledge(message.seq)
         this.#pump()
         this.#events.progressed()
+        return
+      case 'watched':
+        this.#pace.isWatched = message.watched
+        this.#pump()
         return
       default:
         this.#events.message(message)

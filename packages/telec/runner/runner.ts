@@ -4,7 +4,6 @@
 
 import { join } from 'node:path'
 import { Client } from '@teleclaude/client/client.ts'
-import type { ToRunner } from '@teleclaude/core/link.ts'
 import type { Driver, SessionExit, TerminalSize } from '@teleclaude/core/session.ts'
 import { neutralise } from '@teleclaude/core/terminal-text.ts'
 import { type ChunkKind, encodeChunk, encodeResize, writeChunkHeader } from '@teleclaude/core/transcript.ts'
@@ -13,7 +12,7 @@ import { identify, type Machine, type ProcessIdentity, thisMachine } from '../re
 import { removeSpool } from '../recovery/remove-spool.ts'
 import { writeSessionFile } from '../recovery/session-file.ts'
 import { Commands } from './commands.ts'
-import { RunnerLink } from './link.ts'
+import { RunnerLink, type RunnerMessage } from './link.ts'
 import { OutputGatherer } from './output-gatherer.ts'
 import { type Pty, spawnPty } from './pty.ts'
 import { ScreenFeed } from './screen-feed.ts'
@@ -228,7 +227,7 @@ class Runner {
     removeSpool(this.#spool.directory)
   }
 
-  #receive(message: Exclude<ToRunner, { type: 'welcome' | 'ack' }>): void {
+  #receive(message: RunnerMessage): void {
     switch (message.type) {
       case 'resize':
         this.#resize({ cols: message.cols, rows: message.rows })
@@ -246,9 +245,6 @@ class Runner {
         return
       case 'snapshot-more':
         this.#snapshots.sendPart()
-        return
-      case 'watched':
-        this.#link.watched(message.watched)
     }
   }
 
