@@ -74,6 +74,20 @@ for (const engineName of engineNames) {
       assert.deepEqual(await store.commands.list(id, 10), [{ ...queued, state: 'done', finishedAtUs: 9 }])
     })
 
+    test('what was taken and told nobody is put back in its old place', async () => {
+      const id = await create()
+      for (const text of ['one', 'two'])
+        await store.commands.enqueue(stop(id, { request: { kind: 'send', text, enter: false } }))
+      const taken = await store.commands.take(id, 2)
+      assert.equal(await store.commands.putBack(id, 1), true)
+      assert.equal(await store.commands.putBack(id, 1), false)
+      assert.equal(await store.commands.putBack(id, 2), false)
+      assert.deepEqual(await store.commands.take(id, 3), taken)
+      assert.equal(await store.commands.finish(id, 1, { state: 'done', reason: null, atUs: 4 }), true)
+      assert.equal(await store.commands.putBack(id, 1), false)
+      assert.equal((await store.commands.take(id, 5))?.text, 'two')
+    })
+
     test('whoever takes a text or an interrupt gets what was asked', async () => {
       const id = await create()
       const asked = [

@@ -195,8 +195,11 @@ export interface CommandStore {
   /** Resolves after the commit. */
   enqueue(command: NewCommand): Promise<Command>
   /** Takes the session's oldest `queued` command and makes it `delivered`, or null where there is none. Of several callers
-   *  at the same time one gets it: a command is taken at most once, ever. Commands past their expiry become `expired` first. */
+   *  at the same time one gets it: a command is taken at most once, unless it is put back. Commands past their expiry become `expired`
+   *  first. */
   take(id: SessionId, atUs: number): Promise<Command | null>
+  /** `delivered` -> `queued`, in its old place, for who took it and has told nobody. False where it was not `delivered`. */
+  putBack(id: SessionId, number: number): Promise<boolean>
   /** `delivered` -> `done` or `failed`, and its text is gone. False where it was not `delivered`. */
   finish(
     id: SessionId,

@@ -57,6 +57,13 @@ export function takeCommand(db: DatabasePool, id: SessionId, atUs: number): Prom
   })
 }
 
+export async function putCommandBack(db: CommonQueryMethods, id: SessionId, number: number): Promise<boolean> {
+  const { rowCount } = await db.query(sql.type(noRow)`
+    UPDATE commands SET state = 'queued', delivered_at = NULL
+    WHERE session_id = ${id} AND number = ${number} AND state = 'delivered'`)
+  return rowCount === 1
+}
+
 export async function finishCommand(
   db: CommonQueryMethods,
   id: SessionId,

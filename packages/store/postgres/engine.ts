@@ -42,6 +42,7 @@ import {
   finishCommand,
   listCommands,
   listWaitingSessions,
+  putCommandBack,
   takeCommand,
 } from './commands.ts'
 import { openPool, parseServer, type Server, translateError } from './connection.ts'
@@ -121,6 +122,7 @@ function createPostgresStore(pool: DatabasePool, server: Server, lock: InstanceL
     commands: {
       enqueue: (command) => run(() => enqueueCommand(pool, command)),
       take: (id, atUs) => run(() => takeCommand(pool, id, atUs)),
+      putBack: (id, number) => run(() => putCommandBack(pool, id, number)),
       finish: (id, number, outcome) => run(() => finishCommand(pool, id, number, outcome)),
       expire: (atUs) => run(() => expireCommands(pool, atUs)),
       close: (id, reason, atUs) => run(() => closeCommands(pool, id, reason, atUs)),

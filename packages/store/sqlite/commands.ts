@@ -41,6 +41,12 @@ export function takeCommand(connection: Connection, id: SessionId, atUs: number)
   return taken === undefined ? null : row.parse(taken)
 }
 
+export function putCommandBack(connection: Connection, id: SessionId, number: number): boolean {
+  const update = connection.prepare(`
+    UPDATE commands SET state = 'queued', delivered_at = NULL WHERE session_id = ? AND number = ? AND state = 'delivered'`)
+  return connection.write(() => update.run(id, number)).changes === 1
+}
+
 export function finishCommand(
   connection: Connection,
   id: SessionId,

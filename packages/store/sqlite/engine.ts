@@ -40,6 +40,7 @@ import {
   finishCommand,
   listCommands,
   listWaitingSessions,
+  putCommandBack,
   takeCommand,
 } from './commands.ts'
 import { type Connection, describeFile, openConnection, translateError } from './connection.ts'
@@ -146,6 +147,7 @@ export function createSqliteStore(connection: Connection, where: string, lock: I
           return enqueued
         }),
       take: (id, atUs) => run(() => takeCommand(connection, id, atUs)),
+      putBack: (id, number) => run(() => putCommandBack(connection, id, number)),
       finish: (id, number, outcome) => run(() => finishCommand(connection, id, number, outcome)),
       expire: (atUs) => run(() => expireCommands(connection, atUs)),
       close: (id, reason, atUs) => run(() => closeCommands(connection, id, reason, atUs)),

@@ -17,6 +17,7 @@ import {
   inputFrameCode,
   snapshotFrameCode,
 } from '@teleclaude/core/transcript.ts'
+import type { Store } from '@teleclaude/store/contract.ts'
 import { openStore } from '@teleclaude/store/open.ts'
 import { engineNames, startEngine, type TestEngine } from '../../../packages/store/test-engines.ts'
 import {
@@ -332,6 +333,30 @@ for (const name of engineNames) {
         ],
       )
       assert.ok(!JSON.stringify(listed).includes('three'), 'what is sent is content')
+    })
+
+    test('a command that was taken for a runner that went meanwhile waits for the next one', async (t) => {
+      const { store } = await engine.createStore()
+      const [taken, mayGoOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+      const take: Store['commands']['take'] = async (id, atUs) => {
+        const command = await store.commands.take(id, atUs)
+        if (command === null) return null
+        taken.resolve()
+        await mayGoOn.promise
+        return command
+      }
+      const { client } = await serveInProcess(t, { ...store, commands: { ...store.commands, take } })
+      const { session } = await client.createSession(newSession)
+      const runner = await connectRunner(client, session)
+      await runner.hears(isOf('welcome'))
+      await client.enqueueCommand(session.id, { kind: 'send', text: 'one' })
+      await taken.promise
+      runner.socket.close()
+      await runner.closed
+      mayGoOn.resolve()
+      const again = await connectRunner(client, session)
+      assert.partialDeepStrictEqual(await again.hears(isOf('command')), { number: 1, request: { text: 'one' } })
+      assert.deepEqual(runner.heard.filter(isOf('command')), [])
     })
 
     test('what an agent says of itself stands, whatever its terminal does', async (t) => {

@@ -276,10 +276,9 @@ export class Hub {
       if (command === null) return
       const { number } = command
       const told = live.tellRunner({ type: 'command', number, request: requestOf(command) })
-      if (told) continue
-      // Taken is taken: whether the runner got it can't be known, and twice would be worse than never.
-      const outcome = { state: 'failed', reason: 'the session was disconnected at that moment', atUs: nowUs() } as const
-      await this.#finishCommand(id, number, outcome)
+      // What was told is told: whether the runner got it can't be known, and twice would be worse than never. Nobody was told where
+      // the runner went while it was taken.
+      if (!told) await this.#untilStored(() => this.#options.store.commands.putBack(id, number))
     }
   }
 

@@ -80,15 +80,18 @@ export class Recorder {
       clearTimeout(this.#timer)
     }
     this.#dueMs = dueMs
-    this.#timer = setTimeout(() => {
-      this.#timer = null
-      this.#running = this.#writeBatch().finally(() => {
-        this.#running = null
-        this.#restedAtMs = performance.now() + this.#restMs
-        this.#countNew()
-        if (this.#waiting.size > 0) this.#schedule(0)
-      })
-    }, dueMs - nowMs)
+    this.#timer = setTimeout(
+      () => {
+        this.#timer = null
+        this.#running = this.#writeBatch().finally(() => {
+          this.#running = null
+          this.#restedAtMs = performance.now() + this.#restMs
+          this.#countNew()
+          if (this.#waiting.size > 0) this.#schedule(0)
+        })
+      },
+      Math.max(0, dueMs - nowMs),
+    )
   }
 
   /** A batch may have left some, or put it back. */
