@@ -155,10 +155,12 @@ describe('the role of the api', () => {
       }),
     'commands.listWaiting': ({ commands }) => commands.listWaiting('testhost'),
     'commands.take': ({ commands }) => commands.take(id, 1_700_000_000_000_005),
-    'commands.finish': async ({ commands }) => {
-      const [command] = await commands.list(id, 1)
-      return commands.finish(id, command?.number ?? 0, { state: 'done', reason: null, atUs: 1_700_000_000_000_006 })
+    'commands.putBack': async ({ commands }) => {
+      const isBack = await commands.putBack(id, 1)
+      return isBack && (await commands.take(id, 1_700_000_000_000_005)) !== null
     },
+    'commands.finish': ({ commands }) =>
+      commands.finish(id, 1, { state: 'done', reason: null, atUs: 1_700_000_000_000_006 }),
     'commands.expire': ({ commands }) => commands.expire(1_700_000_000_000_007),
     'commands.list': ({ commands }) => commands.list(id, 1),
     'sessions.markLost': ({ sessions }) => sessions.markLost(id, 1_700_000_000_000_008),
@@ -258,7 +260,7 @@ describe('the role of the api', () => {
     await auditor.close()
     const results: Record<string, unknown> = {}
     for (const [name, run] of Object.entries(operations)) results[name] = await run(store)
-    assert.equal(results['commands.finish'], true)
+    assert.deepEqual([results['commands.putBack'], results['commands.finish']], [true, true])
     assert.equal(results['sessions.end'], true)
     assert.equal(results['transcripts.remove'], true)
     assert.equal(results['events.find'], 1)
