@@ -1,3 +1,5 @@
+// What a configuration's files and variables come to, and what is refused. One file: every test is a place with some files in it.
+
 import assert from 'node:assert/strict'
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { hostname, tmpdir } from 'node:os'

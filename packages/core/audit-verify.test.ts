@@ -1,3 +1,6 @@
+// An export as anybody could have changed it, and what its verifier says of that. One file: every way of changing it starts from the
+// same logs.
+
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'

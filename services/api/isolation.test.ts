@@ -1,4 +1,5 @@
 // Two people with sessions of their own, and admins: what each gets to see, byte for byte, by any route, filter, stream or error.
+// One file: all of it is asked of the same people and sessions.
 
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'

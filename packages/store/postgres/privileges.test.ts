@@ -1,4 +1,5 @@
-// Each service's role can do what its service does, and nothing else: really tried, on a real server.
+// Each service's role can do what its service does, and nothing else: really tried, on a real server. One file: what a role may do
+// and what it may not are the two sides of one table, on one server.
 
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'

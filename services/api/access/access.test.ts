@@ -1,4 +1,5 @@
-// Grants over the service, and what goes out under them: who gets what, and what the record says of it.
+// Grants over the service, and what goes out under them: who gets what, and what the record says of it. One
+// file: each test has the same session of alice's, her runner, and an admin.
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
